@@ -1,0 +1,47 @@
+"""The paper's six networks, found by name, each with its recipe."""
+
+import difflib
+from collections.abc import Callable
+
+import tf_keras as keras
+
+from lth_tf.errors import UserError
+from lth_tf.models import conv, lenet, resnet, vgg
+from lth_tf.recipe import Recipe
+
+NETWORKS: dict[str, tuple[Callable[..., keras.Model], Recipe]] = {
+    "lenet": (lenet.lenet, lenet.LENET),
+    "conv2": (conv.conv2, conv.CONV2),
+    "conv4": (conv.conv4, conv.CONV4),
+    "conv6": (conv.conv6, conv.CONV6),
+    "resnet18": (resnet.resnet18, resnet.RESNET18),
+    "vgg19": (vgg.vgg19, vgg.VGG19),
+}
+
+
+def paper_recipe(name: str) -> Recipe:
+    """Returns the paper's recipe for a network.
+
+    Raises:
+        UserError: if there is no network of that name.
+    """
+    return _find(name)[1]
+
+
+def build(
+    name: str, image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+) -> keras.Model:
+    """Builds a network by name; the arguments are those of its builder.
+
+    Raises:
+        UserError: if there is no network of that name.
+    """
+    return _find(name)[0](image_shape, classes, seed, dropout)
+
+
+def _find(name: str) -> tuple[Callable[..., keras.Model], Recipe]:
+    if name not in NETWORKS:
+        near = difflib.get_close_matches(name, NETWORKS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"--model={name}: must be one of {', '.join(NETWORKS)}{meant}")
+    return NETWORKS[name]

@@ -1,0 +1,53 @@
+"""The pieces that the networks share: input scaling, seeded initialisers, hidden and output layers.
+
+Every network takes images as the data set delivers them, values 0-255, and scales them to [0, 1]
+in its first layer, so that a network and its exported ticket need no preparation outside.
+"""
+
+import zlib
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+
+class Initializers:
+    """Glorot normal initialisers (Figure 2), each with its own seed, drawn from one.
+
+    Keras gives two layers of the same shape the same weights if their seeds are equal, so each
+    layer's seed comes from the network's seed and the layer's name.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self, layer: str) -> keras.initializers.Initializer:
+        """Returns the initialiser of a layer's kernel, by the layer's name."""
+        sequence = np.random.SeedSequence([self._seed, zlib.crc32(layer.encode())])
+        return keras.initializers.GlorotNormal(seed=int(sequence.generate_state(1)[0] >> 1))
+
+
+def scale(images: tf.Tensor) -> tf.Tensor:
+    """Scales images from 0-255 to [0, 1]; the paper leaves the scaling open."""
+    return keras.layers.Rescaling(1 / 255, name="scale")(images)
+
+
+def hidden(x: tf.Tensor, units: int, name: str, init: Initializers, dropout: float) -> tf.Tensor:
+    """Adds a dense ReLU layer, with dropout behind it if the rate is above 0."""
+    x = keras.layers.Dense(units, activation="relu", kernel_initializer=init(name), name=name)(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
+    return x
+
+
+def output(x: tf.Tensor, classes: int, init: Initializers) -> tf.Tensor:
+    """Adds the output layer: one float32 logit for each class, whatever the precision policy."""
+    return keras.layers.Dense(
+        classes, kernel_initializer=init("output"), dtype="float32", name="output"
+    )(x)
+
+
+def batch_norm_relu(x: tf.Tensor, name: str, relu: bool = True) -> tf.Tensor:
+    """Adds batch normalisation, and a ReLU if asked for."""
+    x = keras.layers.BatchNormalization(name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x

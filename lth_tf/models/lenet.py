@@ -1,0 +1,42 @@
+"""LeNet-300-100 for MNIST (Figure 2 of the paper; LeCun et al., 1998)."""
+
+import tf_keras as keras
+
+from lth_tf.models import layers
+from lth_tf.recipe import Recipe
+
+LENET = Recipe(
+    model="lenet",
+    dataset="mnist",  # Figure 2
+    validation_size=5_000,  # Section 2: "a randomly-sampled 5,000 examples"
+    augment="none",
+    iterations=50_000,  # Figure 2
+    batch_size=60,  # Figure 2
+    optimizer="adam",  # Figure 2
+    learning_rate=1.2e-3,  # Figure 2
+    prune_conv=0.0,
+    prune_dense=0.2,  # Figure 2
+    prune_output=0.1,  # Section 2, footnote: the output layer at half of the rate
+)
+
+
+def lenet(
+    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+) -> keras.Model:
+    """Builds LeNet-300-100: three dense layers, 266,200 kernel weights on MNIST.
+
+    Args:
+        image_shape: height, width and channels of the images (values 0-255).
+        classes: number of classes; the model returns one logit for each.
+        seed: seed of the initial weights.
+        dropout: dropout rate after each hidden layer.
+
+    Returns:
+        The functional model, Glorot normal initialised.
+    """
+    init = layers.Initializers(seed)
+    images = keras.Input(image_shape, name="images")
+    x = keras.layers.Flatten(name="flatten")(layers.scale(images))
+    x = layers.hidden(x, 300, "dense1", init, dropout)
+    x = layers.hidden(x, 100, "dense2", init, dropout)
+    return keras.Model(images, layers.output(x, classes, init), name="lenet")

@@ -1,0 +1,81 @@
+"""ResNet-18 for CIFAR-10: in truth the 20-layer CIFAR ResNet of He et al. (2016), 16-32-64 wide.
+
+Projection (1x1) shortcuts are needed to reach the paper's counts; the 274K of its table are all
+variables, batch normalisation's included.
+"""
+
+import tensorflow as tf
+import tf_keras as keras
+
+from lth_tf.models import layers
+from lth_tf.recipe import Recipe
+
+RESNET18 = Recipe(
+    model="resnet18",
+    dataset="cifar10",  # Figure 2
+    validation_size=5_000,  # Section 4, as in Section 2
+    augment="flip_crop",  # Appendix I
+    iterations=30_000,  # Figure 2
+    batch_size=128,  # Figure 2
+    optimizer="momentum",  # Figure 2: SGD 0.1-0.01-0.001, momentum 0.9
+    learning_rate=0.1,  # Figure 2
+    lr_drops=(20_000, 25_000),  # Appendix I
+    weight_decay=1e-4,  # Appendix I
+    prune_conv=0.2,  # Figure 2
+    prune_dense=0.0,  # Figure 2: the output layer is not pruned
+    prune_output=0.0,
+    prune_layers=(("*_shortcut", 0.0),),  # Appendix I: shortcuts are not pruned
+    scope="global",  # Section 4
+    marks=(10_000, 20_000, 30_000),  # Figure 8
+)
+
+
+def resnet18(
+    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+) -> keras.Model:
+    """Builds ResNet-18: 270,896 kernel weights on CIFAR-10, 267,696 of them prunable.
+
+    Args:
+        image_shape: height, width and channels of the images (values 0-255).
+        classes: number of classes; the model returns one logit for each.
+        seed: seed of the initial weights.
+        dropout: dropout rate before the output layer.
+
+    Returns:
+        The functional model, Glorot normal initialised.
+    """
+    init = layers.Initializers(seed)
+    images = keras.Input(image_shape, name="images")
+    x = _conv(layers.scale(images), 16, 3, 1, "stem", init)
+    x = layers.batch_norm_relu(x, "stem")
+    for stage, width in enumerate((16, 32, 64), 1):
+        for block in (1, 2, 3):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _block(x, width, stride, f"stage{stage}_block{block}", init)
+    x = keras.layers.GlobalAveragePooling2D(name="average")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="average_dropout")(x)
+    return keras.Model(images, layers.output(x, classes, init), name="resnet18")
+
+
+def _block(
+    x: tf.Tensor, width: int, stride: int, name: str, init: layers.Initializers
+) -> tf.Tensor:
+    shortcut = x
+    if stride > 1 or x.shape[-1] != width:
+        shortcut = _conv(x, width, 1, stride, f"{name}_shortcut", init)
+        shortcut = layers.batch_norm_relu(shortcut, f"{name}_shortcut", relu=False)
+    x = _conv(x, width, 3, stride, f"{name}_conv1", init)
+    x = layers.batch_norm_relu(x, f"{name}_conv1")
+    x = _conv(x, width, 3, 1, f"{name}_conv2", init)
+    x = layers.batch_norm_relu(x, f"{name}_conv2", relu=False)
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _conv(
+    x: tf.Tensor, width: int, size: int, stride: int, name: str, init: layers.Initializers
+) -> tf.Tensor:
+    return keras.layers.Conv2D(
+        width, size, stride, "same", use_bias=False, kernel_initializer=init(name), name=name
+    )(x)

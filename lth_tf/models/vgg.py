@@ -1,0 +1,61 @@
+"""VGG-19 for CIFAR-10 (Simonyan & Zisserman, 2014, as adapted by Liu et al., 2019).
+
+Sixteen convolutions without bias, batch normalisation behind each, no max-pool in the last block,
+then average pooling and one dense layer.
+"""
+
+import tf_keras as keras
+
+from lth_tf.models import layers
+from lth_tf.recipe import Recipe
+
+VGG19 = Recipe(
+    model="vgg19",
+    dataset="cifar10",  # Figure 2
+    validation_size=5_000,  # Section 4, as in Section 2
+    augment="flip_crop",  # Appendix I
+    iterations=112_480,  # Figure 2: 112K, 160 epochs of 703 iterations
+    batch_size=64,  # Figure 2
+    optimizer="momentum",  # Figure 2: SGD 0.1-0.01-0.001, momentum 0.9
+    learning_rate=0.1,  # Figure 2
+    lr_drops=(56_240, 84_360),  # Appendix I: epochs 80 and 120
+    weight_decay=1e-4,  # Appendix I
+    prune_conv=0.2,  # Figure 2
+    prune_dense=0.0,  # Figure 2: the output layer is not pruned
+    prune_output=0.0,
+    scope="global",  # Section 4
+    marks=(30_000, 60_000, 112_000),  # Figure 7
+)
+
+_BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
+
+
+def vgg19(
+    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+) -> keras.Model:
+    """Builds VGG-19: 20,024,000 kernel weights on CIFAR-10, 20,018,880 of them prunable.
+
+    Args:
+        image_shape: height, width and channels of the images (values 0-255).
+        classes: number of classes; the model returns one logit for each.
+        seed: seed of the initial weights.
+        dropout: dropout rate before the output layer.
+
+    Returns:
+        The functional model, Glorot normal initialised.
+    """
+    init = layers.Initializers(seed)
+    images = keras.Input(image_shape, name="images")
+    x = layers.scale(images)
+    for block, (width, depth) in enumerate(_BLOCKS, 1):
+        if block > 1:
+            x = keras.layers.MaxPooling2D(padding="same", name=f"block{block - 1}_pool")(x)
+        for conv in (f"block{block}_conv{i}" for i in range(1, depth + 1)):
+            x = keras.layers.Conv2D(
+                width, 3, padding="same", use_bias=False, kernel_initializer=init(conv), name=conv
+            )(x)
+            x = layers.batch_norm_relu(x, conv)
+    x = keras.layers.GlobalAveragePooling2D(name="average")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="average_dropout")(x)
+    return keras.Model(images, layers.output(x, classes, init), name="vgg19")

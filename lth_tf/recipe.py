@@ -1,0 +1,166 @@
+"""Recipe: everything that defines a training, as one frozen, validated, hashable value.
+
+Two trainings with the same recipe, seed and mask give the same weights. A recipe's field and the
+flag that overrides it share a name; the field's help text is the flag's.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from typing import Any
+
+from lth_tf.errors import UserError
+
+OPTIMIZERS = ("adam", "momentum", "sgd")
+AUGMENTATIONS = ("none", "flip_crop")
+SCOPES = ("layer", "global")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def _field(help_text: str, group: str, **kwargs: Any) -> Any:
+    return dataclasses.field(metadata={"help": help_text, "group": group}, **kwargs)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What defines a training: network, data, optimisation, pruning and measurement.
+
+    The paper's values stand beside each network in `lth_tf.models`; `override` changes some.
+
+    Raises:
+        UserError: if a field is out of its range; the message names the field as its flag.
+    """
+
+    model: str = _field("Network, by name.", "network")
+    dataset: str = _field("Data set: mnist_5k (embedded) or a TFDS name.", "data")
+    validation_size: int = _field("Training examples set aside for validation.", "data")
+    augment: str = _field("Augmentation of training images: none or flip_crop.", "data")
+    iterations: int = _field("Length of each training, in iterations (batches).", "optimisation")
+    batch_size: int = _field("Examples per iteration, over all devices together.", "optimisation")
+    optimizer: str = _field("adam, momentum (0.9) or sgd.", "optimisation")
+    learning_rate: float = _field("Learning rate after warm-up.", "optimisation")
+    lr_drops: tuple[int, ...] = _field(
+        "Iterations at which the learning rate is divided by 10.", "optimisation", default=()
+    )
+    warmup: int = _field("Iterations of linear warm-up from 0.", "optimisation", default=0)
+    weight_decay: float = _field(
+        "Added to the gradient of each kernel, times the kernel.", "optimisation", default=0.0
+    )
+    dropout: float = _field("Dropout rate after each hidden dense layer.", "network", default=0.0)
+    precision: str = _field(
+        "float32, mixed_bfloat16 or mixed_float16.", "optimisation", default="float32"
+    )
+    prune_conv: float = _field("Fraction of remaining conv weights pruned a round.", "pruning")
+    prune_dense: float = _field("Fraction of remaining dense weights pruned a round.", "pruning")
+    prune_output: float = _field("Fraction of the output layer's pruned a round.", "pruning")
+    prune_layers: tuple[tuple[str, float], ...] = _field(
+        "Rates of single layers, as NAME=RATE; NAME may have * and ?; the first that fits counts.",
+        "pruning",
+        default=(),
+    )
+    scope: str = _field("Weights ranked within a layer or global.", "pruning", default="layer")
+    score: str = _field(
+        "What a weight is ranked by: magnitude, or another of lth_tf.pruning.scores.",
+        "pruning",
+        default="magnitude",
+    )
+    rewind: int = _field("Iteration whose weights the survivors go back to.", "pruning", default=0)
+    eval_every: int = _field("Iterations between validations.", "measurement", default=100)
+    marks: tuple[int, ...] = _field(
+        "Iterations whose test accuracy is recorded.", "measurement", default=()
+    )
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        for name, least in _LEAST.items():
+            _require(self, name, getattr(self, name) >= least, f"at least {least}")
+        for name in ("prune_conv", "prune_dense", "prune_output", "dropout"):
+            _require(self, name, 0 <= getattr(self, name) < 1, "0 (off) or inside (0, 1)")
+        for pattern, rate in self.prune_layers:
+            if not 0 <= rate < 1:
+                raise UserError(
+                    f"--prune_layers={pattern}={rate}: the rate must be 0 or inside (0, 1)"
+                )
+        _require(
+            self,
+            "learning_rate",
+            math.isfinite(self.learning_rate) and self.learning_rate > 0,
+            "a finite number above 0",
+        )
+        self._check_iterations()
+
+    def _check_choices(self) -> None:
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "augment": AUGMENTATIONS,
+            "scope": SCOPES,
+            "precision": PRECISIONS,
+        }
+        for name, allowed in choices.items():
+            _require(self, name, getattr(self, name) in allowed, "one of " + ", ".join(allowed))
+
+    def _check_iterations(self) -> None:
+        end = self.iterations
+        _require(self, "warmup", self.warmup <= end, f"0 to --iterations ({end})")
+        _require(self, "rewind", self.rewind < end, f"0 to {end - 1}, below --iterations ({end})")
+        for name in ("lr_drops", "marks"):
+            steps = getattr(self, name)
+            rising = all(a < b for a, b in itertools.pairwise(steps))
+            inside = all(1 <= step <= end for step in steps)
+            _require(self, name, rising and inside, f"rising iterations from 1 to {end}")
+
+    def override(self, **fields: Any) -> "Recipe":
+        """Returns this recipe with some fields changed.
+
+        A shorter training leaves out the drops and marks that lie beyond its end, unless they
+        are given as well.
+
+        Args:
+            **fields: new values by field name.
+
+        Raises:
+            UserError: if a value is out of its range.
+        """
+        end = fields.get("iterations", self.iterations)
+        for name in ("lr_drops", "marks"):
+            kept = tuple(step for step in getattr(self, name) if step <= end)
+            fields.setdefault(name, kept)
+        return dataclasses.replace(self, **fields)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as JSON values, tuples as lists."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Recipe":
+        """Returns the recipe that `to_json` wrote."""
+        tuples = {name: tuple(fields[name]) for name in ("lr_drops", "marks")}
+        layers = tuple((pattern, rate) for pattern, rate in fields["prune_layers"])
+        return cls(**{**fields, **tuples, "prune_layers": layers})
+
+
+_LEAST = {
+    "iterations": 1,
+    "batch_size": 1,
+    "warmup": 0,
+    "weight_decay": 0,
+    "rewind": 0,
+    "validation_size": 1,
+    "eval_every": 1,
+}
+
+
+def _require(recipe: Recipe, name: str, holds: bool, wanted: str) -> None:
+    if not holds:
+        value = getattr(recipe, name)
+        if isinstance(value, tuple):
+            value = ",".join(map(str, value))
+        raise UserError(f"--{name}={value}: must be {wanted}")
+
+
+def digest(value: Any) -> str:
+    """Returns eight hex digits that name a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

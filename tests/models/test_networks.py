@@ -1,0 +1,55 @@
+"""The six networks have the paper's kernels, to the weight."""
+
+import numpy as np
+import pytest
+
+from lth_tf import models
+
+KERNELS = {
+    "lenet": 266_200,
+    "conv2": 4_300_992,
+    "conv4": 2_425_024,
+    "conv6": 2_261_184,
+    "resnet18": 270_896,
+    "vgg19": 20_024_000,
+}
+
+
+def kernels(model):
+    return {v.name: v.numpy() for v in model.trainable_weights if "kernel" in v.name}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernel_count(name):
+    image_shape = (28, 28, 1) if name == "lenet" else (32, 32, 3)
+    found = kernels(models.build(name, image_shape, 10, seed=0))
+    assert sum(kernel.size for kernel in found.values()) == KERNELS[name]
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_takes_any_image_shape_and_class_count(name):
+    model = models.build(name, (17, 40, 2), 7, seed=0, dropout=0.5)
+    images = np.zeros((3, 17, 40, 2), np.uint8)
+    assert model(images).shape == (3, 7)
+
+
+def test_seed_decides_the_weights_and_layers_of_one_shape_differ():
+    first, same, other = (kernels(models.build("resnet18", (8, 8, 3), 10, s)) for s in (1, 1, 2))
+    for name, kernel in first.items():
+        np.testing.assert_array_equal(kernel, same[name])
+        assert not np.array_equal(kernel, other[name])
+    twins = [k for name, k in first.items() if name.startswith("stage1") and k.shape[2] == 16]
+    assert len({kernel.tobytes() for kernel in twins}) == len(twins) == 6
+
+
+def test_initial_weights_are_glorot_normal():
+    kernel = kernels(models.build("lenet", (28, 28, 1), 10, seed=0))["dense1/kernel:0"]
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (784 + 300)), rel=0.01)
+    assert kernel.mean() == pytest.approx(0, abs=1e-3)
+
+
+def test_scaling_is_inside():
+    model = models.build("lenet", (28, 28, 1), 10, seed=0)
+    images = np.full((1, 28, 28, 1), 255, np.uint8)
+    inner = model.get_layer("scale")(images)
+    assert float(inner.numpy().max()) == 1.0
