@@ -1,0 +1,7 @@
+"""Data: image sets as arrays, drawn into training and validation examples."""
+
+from lth_tf.data.image_data import ImageData, ImageInfo
+from lth_tf.data.load import info, load, recipe_overrides
+from lth_tf.data.split import split
+
+__all__ = ["ImageData", "ImageInfo", "info", "load", "recipe_overrides", "split"]

@@ -1,0 +1,144 @@
+"""A data set's arrays as one safetensors file, so that TFDS need parse a set only once.
+
+The file lies in the folder of the prepared set, DATA_DIR/NAME[/CONFIG]/VERSION, and so goes and
+moves with it. It carries a fingerprint of the prepared set and a checksum of its arrays; a file
+that fails either test is as good as none. A cached set keeps its version until its folder goes,
+whatever version a newer TFDS would prefer.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+import uuid
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from lth_tf.data.image_data import ImageData, ImageInfo
+
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+_FORMAT = "1"
+_RECORD = "dataset_info.json"  # what TFDS writes of a prepared set: version, shards, sizes
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+def read(root: str, name: str) -> ImageData | None:
+    """Reads a set from its cache file.
+
+    Args:
+        root: TFDS's data folder.
+        name: The name that the set was written under.
+
+    Returns:
+        The set, or None if there is no file or (logged) it is damaged or out of date.
+    """
+    return _read(root, name, _data)
+
+
+def read_info(root: str, name: str) -> ImageInfo | None:
+    """Reads a set's sizes from its cache file, without reading its arrays; see `read`."""
+    return _read(root, name, _info)
+
+
+def write(data: ImageData, folder: str) -> None:
+    """Writes a set's cache file at once and whole; a failure is logged and changes nothing.
+
+    Args:
+        data: The set.
+        folder: The folder of the prepared set, with its version.
+    """
+    path = Path(folder) / _file_name(data.name)
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    arrays = {key: getattr(data, key) for key in _ARRAYS}
+    try:
+        metadata = {
+            "format": _FORMAT,
+            "name": data.name,
+            "version": path.parent.name,
+            "classes": str(data.classes),
+            "prepared": _fingerprint(path.parent),
+            "checksum": _checksum(arrays.values()),
+        }
+        save_file(arrays, temporary, metadata)
+        # safetensors lets only the owner read; whoever may read the set may read its cache.
+        shutil.copymode(path.with_name(_RECORD), temporary)
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        _log.warning("%s is not cached for the next run: %s", data.name, error)
+        _remove(temporary)
+
+
+def _read(root: str, name: str, reader: Callable[[Any, dict[str, str]], _T]) -> _T | None:
+    path = _find(root, name)
+    if path is None:
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            expected = {"format": _FORMAT, "name": name, "prepared": _fingerprint(path.parent)}
+            for key, value in expected.items():
+                if metadata[key] != value:
+                    raise ValueError(f"its {key} is {metadata[key]}, not {value}")
+            return reader(file, metadata)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        _log.warning("The cache file %s is not used, and is made anew: %s", path, error)
+        return None
+
+
+def _data(file: Any, metadata: dict[str, str]) -> ImageData:
+    arrays = {key: file.get_tensor(key) for key in _ARRAYS}
+    if _checksum(arrays.values()) != metadata["checksum"]:
+        raise ValueError("its checksum is wrong")
+    return ImageData(name=metadata["name"], classes=int(metadata["classes"]), **arrays)
+
+
+def _info(file: Any, metadata: dict[str, str]) -> ImageInfo:
+    train_size, *image_shape = file.get_slice("train_images").get_shape()
+    test_size, *_ = file.get_slice("test_images").get_shape()
+    return ImageInfo(tuple(image_shape), int(metadata["classes"]), train_size, test_size)
+
+
+def _find(root: str, name: str) -> Path | None:
+    """Returns the cache file of the newest version, which lies one or (configs) two folders in."""
+    folder = Path(root) / re.split(r"[/:]", name)[0]
+    file_name = _file_name(name)
+    found = [*folder.glob(f"*/{file_name}"), *folder.glob(f"*/*/{file_name}")]
+    return max(found, key=_version, default=None)
+
+
+def _version(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.parent.name)]
+
+
+def _file_name(name: str) -> str:
+    slug = re.sub(r"\W", "_", name)
+    return f"lth_tf.{slug}.safetensors"
+
+
+def _fingerprint(folder: Path) -> str:
+    """Tells one prepared set from another of the same version, by TFDS's record of its shards."""
+    return hashlib.sha256((folder / _RECORD).read_bytes()).hexdigest()
+
+
+def _checksum(arrays: Iterable[np.ndarray]) -> str:
+    """Guards against damage, not malice: a cryptographic hash would double the loading time."""
+    checksum = 0
+    for array in arrays:
+        checksum = zlib.crc32(array, checksum)
+    return f"{checksum:08x}"
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        _log.warning("The temporary file %s could not be removed", path)

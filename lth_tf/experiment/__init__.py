@@ -1,0 +1,1 @@
+"""Experiments: which trainings (plan), running them (execution), where they go (store)."""

@@ -1,0 +1,92 @@
+"""Kernels: which weights of a model can be pruned, of what class they are, and at what rate.
+
+Only kernels of dense and convolutional layers are pruned; biases and batch normalisation never
+are (Figure 2). A kernel is known by its layer's name, as in `dense1/kernel`.
+"""
+
+import dataclasses
+import fnmatch
+from collections.abc import Iterable
+
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import (
+    PruneLowMagnitude,
+)
+
+from lth_tf.errors import UserError
+from lth_tf.pruning.wrapper import is_maskable
+from lth_tf.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """A prunable kernel.
+
+    Attributes:
+        name: the layer's name with `/kernel`.
+        kind: "conv", "dense" or "output".
+        shape: the kernel's shape.
+        size: its number of weights.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    size: int
+
+
+def kernels(model: keras.Model) -> list[Kernel]:
+    """Lists a model's kernels in the model's order, whether its layers are wrapped or not.
+
+    The last dense layer is the output layer.
+    """
+    layers = [layer for layer in map(unwrap, model.layers) if is_maskable(layer)]
+    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    found = []
+    for layer in layers:
+        kind = "conv" if layer not in dense else "output" if layer is dense[-1] else "dense"
+        shape = layer.kernel.shape
+        found.append(Kernel(f"{layer.name}/kernel", kind, tuple(shape), shape.num_elements()))
+    return found
+
+
+def rates(found: Iterable[Kernel], recipe: Recipe) -> dict[str, float]:
+    """Returns each kernel's pruning rate: its layer's own, or else its kind's.
+
+    Raises:
+        UserError: if a pattern of `--prune_layers` fits no layer.
+    """
+    by_kind = {
+        "conv": recipe.prune_conv,
+        "dense": recipe.prune_dense,
+        "output": recipe.prune_output,
+    }
+    layers = {kernel.name.rsplit("/", 1)[0]: by_kind[kernel.kind] for kernel in found}
+    for pattern, rate in reversed(recipe.prune_layers):
+        fitting = fnmatch.filter(layers, pattern)
+        if not fitting:
+            there = ", ".join(layers)
+            raise UserError(
+                f"--prune_layers={pattern}={rate:g}: must fit a layer; there are {there}"
+            )
+        layers.update(dict.fromkeys(fitting, rate))
+    return {f"{layer}/kernel": rate for layer, rate in layers.items()}
+
+
+def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
+    """Returns a model's own weights by name, `layer/weight`, the same whether wrapped or not.
+
+    The masks and counters that the wrappers add are left out.
+    """
+    named = {}
+    for layer in map(unwrap, model.layers):
+        for variable in layer.weights:
+            name = f"{layer.name}/{variable.name.rsplit('/', 1)[-1].removesuffix(':0')}"
+            named[name] = variable
+    return named
+
+
+def unwrap(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Returns the layer inside a pruning wrapper, ours or tfmot's own, or the layer itself."""
+    return layer.layer if isinstance(layer, PruneLowMagnitude) else layer

@@ -1,0 +1,113 @@
+"""Masks: how many weights a round removes, exactly, and which.
+
+A round removes `round(rate x remaining)` weights, from each kernel by its own rate or, in global
+scope, from all prunable kernels together. Ties go by kernel order, then flat index: the earlier
+weight goes first. Masks are dicts from kernel name to a boolean array, True where the weight
+stays; kernels that are never pruned have no mask.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lth_tf.errors import UserError
+
+Masks = dict[str, np.ndarray]
+
+
+def remaining_by_round(
+    sizes: Mapping[str, int], rates: Mapping[str, float], scope: str, rounds: int
+) -> list[int]:
+    """Counts the weights that remain after each round, before anything is trained.
+
+    Args:
+        sizes: number of weights of each kernel, those that are never pruned included.
+        rates: pruning rate of each kernel, 0 for never.
+        scope: "layer" or "global".
+        rounds: number of prunings.
+
+    Returns:
+        `rounds + 1` counts over all kernels, the dense network's first.
+    """
+    groups = _groups(rates, scope)
+    left = {group: sum(sizes[name] for name in names) for group, (_, names) in groups.items()}
+    untouched = sum(sizes.values()) - sum(left.values())
+    counts = [untouched + sum(left.values())]
+    for _ in range(rounds):
+        for group, (rate, _) in groups.items():
+            left[group] -= round(rate * left[group])
+        counts.append(untouched + sum(left.values()))
+    return counts
+
+
+def prune(
+    scores: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
+    rates: Mapping[str, float],
+    scope: str,
+) -> Masks:
+    """Removes the lowest-scored of the remaining weights, one round's worth.
+
+    Args:
+        scores: score of each weight, by kernel.
+        masks: the masks of the round before, by kernel.
+        rates: pruning rate of each kernel, 0 for never.
+        scope: "layer" ranks within each kernel, "global" over all of them.
+
+    Returns:
+        New masks for the kernels in `masks`; each is a subset of the old one.
+
+    Raises:
+        UserError: if a remaining weight's score is not a number, or the rates do not fit the scope.
+    """
+    pruned = dict(masks)
+    for rate, names in _groups(rates, scope).values():
+        flat_masks = np.concatenate([masks[name].ravel() for name in names])
+        flat_scores = np.concatenate([np.asarray(scores[name]).ravel() for name in names])
+        kept = _remove_lowest(flat_scores, flat_masks, rate, names)
+        ends = np.cumsum([masks[name].size for name in names])[:-1]
+        for name, part in zip(names, np.split(kept, ends), strict=True):
+            pruned[name] = part.reshape(masks[name].shape)
+    return pruned
+
+
+def pack(mask: np.ndarray) -> np.ndarray:
+    """Packs a boolean mask, in flat order, eight weights to a byte (first weight highest bit)."""
+    return np.packbits(mask)
+
+
+def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the boolean mask of a shape that `pack` packed."""
+    return np.unpackbits(packed, count=int(np.prod(shape))).astype(bool).reshape(shape)
+
+
+def _groups(rates: Mapping[str, float], scope: str) -> dict[str, tuple[float, list[str]]]:
+    """Groups the prunable kernels that are ranked together, with the group's rate."""
+    prunable = {name: rate for name, rate in rates.items() if rate > 0}
+    if scope == "layer":
+        return {name: (rate, [name]) for name, rate in prunable.items()}
+    if len(set(prunable.values())) > 1:
+        found = ", ".join(f"{rate:g}" for rate in sorted(set(prunable.values())))
+        raise UserError(
+            f"--scope=global: must have one rate for all prunable kernels, not {found}; "
+            "make --prune_conv, --prune_dense and --prune_output equal, or 0"
+        )
+    return {"all": (next(iter(prunable.values())), list(prunable))} if prunable else {}
+
+
+def _remove_lowest(
+    scores: np.ndarray, mask: np.ndarray, rate: float, names: list[str]
+) -> np.ndarray:
+    alive = np.flatnonzero(mask)
+    values = scores[alive]
+    if np.isnan(values).any():
+        raise UserError(f"{', '.join(names)}: scores must be numbers, but some are not (nan)")
+    count = round(rate * alive.size)
+    kept = mask.copy()
+    if count:
+        cutoff = np.partition(values, count - 1)[count - 1]
+        below = values < cutoff
+        ties = np.flatnonzero(values == cutoff)[: count - np.count_nonzero(below)]
+        kept[alive[below]] = False
+        kept[alive[ties]] = False
+    return kept

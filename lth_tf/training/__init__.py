@@ -1,0 +1,1 @@
+"""Training: one training of one network, compiled in chunks, with rewinding as a callback."""

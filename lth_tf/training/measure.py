@@ -1,0 +1,117 @@
+"""Measuring a training as it runs: losses and accuracies at every evaluation and early stopping.
+
+Training always runs to its end; the early-stopping iteration is where the validation loss was
+lowest (Section 2), found afterwards. The weights of the best iteration so far are kept aside, so
+that the test set is evaluated there once, and never decides anything.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import tf_keras as keras
+
+from lth_tf.errors import UserError
+from lth_tf.pruning.kernels import named_weights
+from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.rewind import set_weights
+
+
+@dataclasses.dataclass
+class Row:
+    """One evaluation; accuracies are fractions, None where there was none.
+
+    Attributes:
+        iteration: iterations trained.
+        train_loss: mean loss of the iterations since the row before.
+        validation_loss: mean cross-entropy of the validation examples.
+        validation_accuracy: their accuracy.
+        test_accuracy: the test examples' accuracy.
+    """
+
+    iteration: int
+    train_loss: float | None
+    validation_loss: float
+    validation_accuracy: float
+    test_accuracy: float | None = None
+
+
+class DivergedError(UserError):
+    """A loss was not finite."""
+
+
+class Measure(keras.callbacks.Callback):
+    """Evaluates at the end of each chunk, and on the test set where the protocol asks for it.
+
+    Attributes:
+        rows: the evaluations so far.
+        best: index in `rows` of the lowest validation loss.
+    """
+
+    def __init__(
+        self,
+        validation: Evaluator,
+        test: Evaluator,
+        start: int,
+        ends: list[int],
+        marks: tuple[int, ...],
+        on_row: Callable[[Row], None],
+    ) -> None:
+        """Makes the callback.
+
+        Args:
+            validation: evaluates the validation examples.
+            test: evaluates the test examples.
+            start: the iteration that the training starts from.
+            ends: the iterations at which its chunks end; the last is the training's end.
+            marks: iterations whose test accuracy is recorded, besides the last.
+            on_row: is told of each evaluation.
+        """
+        super().__init__()
+        self.rows: list[Row] = []
+        self.best = 0
+        self._validation = validation
+        self._test = test
+        self._start = start
+        self._ends = ends
+        self._tested = {*marks, ends[-1]}
+        self._on_row = on_row
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Evaluates the network as it is before training."""
+        self._evaluate(self._start, None)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Evaluates at the end of a chunk."""
+        self._evaluate(self._ends[batch], float(logs["loss"]))
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Evaluates the test set at the early-stopping iteration."""
+        row = self.rows[self.best]
+        if row.test_accuracy is None:
+            last = _snapshot(self.model)
+            set_weights(self.model, self._best_weights)
+            row.test_accuracy = self._test()[1]
+            set_weights(self.model, last)
+
+    def _evaluate(self, iteration: int, train_loss: float | None) -> None:
+        loss, accuracy = self._validation()
+        row = Row(iteration, train_loss, loss, accuracy)
+        for name, value in (("training", train_loss), ("validation", loss)):
+            if value is not None and not math.isfinite(value):
+                raise DivergedError(
+                    f"the {name} loss is {value} at iteration {iteration}; the usual cause is too "
+                    "high a learning rate (--learning_rate, --warmup) or --precision=mixed_float16"
+                )
+        if iteration in self._tested:
+            row.test_accuracy = self._test()[1]
+        self.rows.append(row)
+        if len(self.rows) == 1 or loss < self.rows[self.best].validation_loss:
+            self.best = len(self.rows) - 1
+            self._best_weights = _snapshot(self.model)
+        self._on_row(row)
+
+
+def _snapshot(model: keras.Model) -> dict:
+    return {name: variable.numpy() for name, variable in named_weights(model).items()}

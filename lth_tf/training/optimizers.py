@@ -1,0 +1,84 @@
+"""Optimizers and learning-rate schedules in the paper's convention."""
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from lth_tf.recipe import Recipe
+
+
+@keras.saving.register_keras_serializable("lth_tf")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up from 0, then a constant rate divided by 10 at each drop.
+
+    The schedule runs by the training's iteration: the optimizer's own count plus `start`, the
+    iteration that a rewound training begins at. The two differ because an optimizer that starts
+    anew must count from 0 (Adam corrects its averages by it) while the schedule goes on from k.
+    """
+
+    def __init__(self, learning_rate: float, drops: tuple[int, ...] = (), warmup: int = 0) -> None:
+        """Makes a schedule.
+
+        Args:
+            learning_rate: rate after warm-up.
+            drops: rising iterations from which on the rate is a tenth of what it was.
+            warmup: iterations until the rate is reached.
+        """
+        self.learning_rate = learning_rate
+        self.drops = tuple(drops)
+        self.warmup = warmup
+        self.start = tf.Variable(0, trainable=False, dtype=tf.int64, name="start")
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the learning rate at an optimizer's step."""
+        iteration = tf.cast(step, tf.int64) + self.start
+        rates = [self.learning_rate / 10**i for i in range(len(self.drops) + 1)]
+        passed = tf.reduce_sum(tf.cast(iteration >= tf.constant(self.drops, tf.int64), tf.int32))
+        rate = tf.gather(tf.constant(rates, tf.float32), passed)
+        if self.warmup:
+            rate *= tf.minimum(tf.cast(iteration, tf.float32) / self.warmup, 1.0)
+        return rate
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "learning_rate": self.learning_rate,
+            "drops": list(self.drops),
+            "warmup": self.warmup,
+        }
+
+
+@keras.saving.register_keras_serializable("lth_tf")
+class Momentum(keras.optimizers.SGD):
+    """SGD with momentum as TensorFlow 1 (the paper's framework) and PyTorch have it.
+
+    Keras multiplies the learning rate into the velocity, so that after a drop the old rate lives
+    on in it. Here the velocity holds gradients alone: `v = m v + g`, `w = w - rate v`.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Updates one variable by its gradient."""
+        velocity = self.momentums[self._index_dict[self._var_key(variable)]]
+        velocity.assign(velocity * tf.cast(self.momentum, variable.dtype) + gradient)
+        variable.assign_sub(velocity * tf.cast(self.learning_rate, variable.dtype))
+
+
+def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """Returns a new optimizer for a recipe, with loss scaling where float16 needs it."""
+    schedule = Schedule(recipe.learning_rate, recipe.lr_drops, recipe.warmup)
+    # The training loop compiles the update together with the rest.
+    common = {"learning_rate": schedule, "jit_compile": False}
+    optimizer = {
+        "adam": lambda: keras.optimizers.Adam(**common),
+        "momentum": lambda: Momentum(momentum=0.9, **common),
+        "sgd": lambda: keras.optimizers.SGD(**common),
+    }[recipe.optimizer]()
+    if recipe.precision == "mixed_float16":
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def schedule_of(optimizer: keras.optimizers.Optimizer) -> Any:
+    """Returns the schedule or variable that gives an optimizer its learning rate."""
+    return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate

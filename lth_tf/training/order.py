@@ -1,0 +1,82 @@
+"""The order of a training: which examples make up each iteration, and where its chunks end.
+
+Each epoch visits the training examples in an order of its own, drawn from (stream, epoch), and
+leaves out the last few that do not fill a batch; so an iteration's batch can be told without
+running the ones before it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The batches of a training.
+
+    Attributes:
+        rows: the training examples' rows in the data set, int [n].
+        batch_size: examples per iteration.
+        epoch_generator: gives the random generator of an epoch.
+        augment_key: key of the augmentation's stream.
+        dropout_key: key of dropout's stream.
+    """
+
+    rows: np.ndarray
+    batch_size: int
+    epoch_generator: Callable[[int], np.random.Generator]
+    augment_key: int
+    dropout_key: int
+
+    def batches(self, start: int, stop: int) -> np.ndarray:
+        """Returns the rows of iterations start to stop - 1, int32 [stop - start, batch_size]."""
+        per_epoch = len(self.rows) // self.batch_size
+        parts = []
+        for epoch in range(start // per_epoch, (stop - 1) // per_epoch + 1):
+            shuffled = self.epoch_generator(epoch).permutation(self.rows)
+            batches = shuffled[: per_epoch * self.batch_size].reshape(per_epoch, self.batch_size)
+            first = epoch * per_epoch
+            parts.append(batches[max(start - first, 0) : stop - first])
+        return np.concatenate(parts).astype(np.int32)
+
+    def chunks(self, start: int, ends: Iterable[int]) -> Iterator[dict[str, np.ndarray]]:
+        """Yields what the compiled loop needs for each chunk, an int32 array per name.
+
+        All arrays have the batch as their first axis, so that tf.distribute can share a chunk out
+        among replicas: `rows` [batch, iterations]; `position`, each example's place in the batch;
+        and `first` (iteration), `augment_key` and `dropout_key`, the same for all examples.
+        """
+        for end in ends:
+            same = {
+                "first": start,
+                "augment_key": self.augment_key,
+                "dropout_key": self.dropout_key,
+            }
+            yield {
+                "rows": self.batches(start, end).T,
+                "position": np.arange(self.batch_size, dtype=np.int32),
+                **{name: np.full(self.batch_size, v, np.int32) for name, v in same.items()},
+            }
+            start = end
+
+    def dataset(self, start: int, ends: list[int]) -> tf.data.Dataset:
+        """Returns `chunks` as a data set that `fit` runs through once."""
+        names = ("position", "first", "augment_key", "dropout_key")
+        signature = {
+            "rows": tf.TensorSpec([self.batch_size, None], tf.int32),
+            **dict.fromkeys(names, tf.TensorSpec([self.batch_size], tf.int32)),
+        }
+        chunks = tf.data.Dataset.from_generator(
+            lambda: self.chunks(start, ends), output_signature=signature
+        )
+        # Batching example by example is what lets tf.distribute see, and divide, the batch.
+        chunks = chunks.unbatch().batch(self.batch_size, drop_remainder=True)
+        return chunks.apply(tf.data.experimental.assert_cardinality(len(ends))).prefetch(1)
+
+
+def chunk_ends(start: int, stop: int, every: int, also: Iterable[int] = ()) -> list[int]:
+    """Returns where chunks end: multiples of `every`, the iterations in `also`, and `stop`."""
+    ends = {*range(every, stop, every), *also, stop}
+    return sorted(end for end in ends if start < end <= stop)

@@ -1,0 +1,102 @@
+"""Rewinding: a Keras callback that stores the weights of iteration k and puts them back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.wrapper import masked_layers
+from lth_tf.training.optimizers import Schedule, schedule_of
+
+
+class Rewind(keras.callbacks.Callback):
+    """Rewinds a network to the weights that it had at iteration k (Section 2, step 4).
+
+    In the first `fit` it stores the weights, batch normalisation's statistics among them, as they
+    are at iteration k. At the start of every later `fit` it puts them back, under the masks of
+    that time, with the optimizer as new and an `lth_tf.Schedule` going on from k:
+
+        rewind = Rewind()
+        model.fit(images, labels, callbacks=[rewind])
+        set_masks(model, prune(...))
+        model.fit(images, labels, callbacks=[rewind])  # starts from mask * theta_0
+
+    Attributes:
+        iteration: k.
+        weights: the stored arrays by name, `layer/weight`; None until iteration k is reached.
+    """
+
+    def __init__(self, iteration: int = 0, weights: Mapping[str, np.ndarray] | None = None) -> None:
+        """Makes the callback.
+
+        Args:
+            iteration: the iteration k to rewind to; 0 is the initialisation.
+            weights: the weights of iteration k by name, where they are known already; the first
+                `fit` then starts from them as well.
+        """
+        super().__init__()
+        self.iteration = iteration
+        self.weights = None if weights is None else dict(weights)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Puts the stored weights back, or stores the initial ones."""
+        if self.weights is not None:
+            self._put_back()
+        elif self.iteration == 0:
+            self._store()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Stores the weights when iteration k is reached."""
+        if self.weights is None and int(self.model.optimizer.iterations) == self.iteration:
+            self._store()
+
+    def _store(self) -> None:
+        self.weights = {
+            name: variable.numpy() for name, variable in named_weights(self.model).items()
+        }
+
+    def _put_back(self) -> None:
+        _make_new(self.model)
+        schedule = schedule_of(self.model.optimizer)
+        if isinstance(schedule, Schedule):
+            schedule.start.assign(self.iteration)
+        elif self.iteration and isinstance(
+            schedule, keras.optimizers.schedules.LearningRateSchedule
+        ):
+            raise ValueError(
+                f"Rewind(iteration={self.iteration}): the optimizer's {type(schedule).__name__} "
+                "cannot go on from a later iteration; use lth_tf.Schedule"
+            )
+        set_weights(self.model, self.weights)
+
+
+def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
+    """Sets a model's weights by name, then zeroes those that its masks prune.
+
+    Args:
+        model: the model, wrapped or not.
+        weights: arrays by name, one for each of the model's weights.
+
+    Raises:
+        ValueError: if a weight is missing or has another shape.
+    """
+    for name, variable in named_weights(model).items():
+        if name not in weights or weights[name].shape != tuple(variable.shape):
+            found = weights[name].shape if name in weights else "none"
+            raise ValueError(f"{name}: must have shape {tuple(variable.shape)}, found {found}")
+        variable.assign(weights[name])
+    for layer in masked_layers(model).values():
+        layer.apply_mask()
+
+
+def _make_new(model: keras.Model) -> None:
+    """Resets the optimizer's variables to what a new optimizer of its configuration has."""
+    optimizer = model.optimizer
+    with model.distribute_strategy.scope():
+        new = type(optimizer).from_config(optimizer.get_config())
+        for each in (new, optimizer):
+            each.build(model.trainable_variables)
+        for variable, initial in zip(optimizer.variables, new.variables, strict=True):
+            variable.assign(initial)
