@@ -24,7 +24,9 @@ class Streams:
 
     def _sequence(self, purpose: str, indices: tuple[int, ...]) -> np.random.SeedSequence:
         name = zlib.crc32(purpose.encode())
-        return np.random.SeedSequence([self.seed, self.replicate, name, *indices])
+        # Indices as the spawn key: numpy pads the entropy with zeros, so that in it an index of 0
+        # would be no index.
+        return np.random.SeedSequence([self.seed, self.replicate, name], spawn_key=indices)
 
     def generator(self, purpose: str, *indices: int) -> np.random.Generator:
         """Returns a generator at the beginning of the stream for a purpose."""

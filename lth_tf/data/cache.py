@@ -8,10 +8,7 @@ whatever version a newer TFDS would prefer.
 
 import hashlib
 import logging
-import os
 import re
-import shutil
-import uuid
 import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,8 +16,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
+from lth_tf import files
 from lth_tf.data.image_data import ImageData, ImageInfo
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -57,7 +54,6 @@ def write(data: ImageData, folder: str) -> None:
         folder: The folder of the prepared set, with its version.
     """
     path = Path(folder) / _file_name(data.name)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     arrays = {key: getattr(data, key) for key in _ARRAYS}
     try:
         metadata = {
@@ -68,13 +64,9 @@ def write(data: ImageData, folder: str) -> None:
             "prepared": _fingerprint(path.parent),
             "checksum": _checksum(arrays.values()),
         }
-        save_file(arrays, temporary, metadata)
-        # safetensors lets only the owner read; whoever may read the set may read its cache.
-        shutil.copymode(path.with_name(_RECORD), temporary)
-        os.replace(temporary, path)
+        files.write_arrays(path, arrays, metadata)
     except (OSError, SafetensorError) as error:
         _log.warning("%s is not cached for the next run: %s", data.name, error)
-        _remove(temporary)
 
 
 def _read(root: str, name: str, reader: Callable[[Any, dict[str, str]], _T]) -> _T | None:
@@ -135,10 +127,3 @@ def _checksum(arrays: Iterable[np.ndarray]) -> str:
     for array in arrays:
         checksum = zlib.crc32(array, checksum)
     return f"{checksum:08x}"
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        _log.warning("The temporary file %s could not be removed", path)

@@ -77,12 +77,20 @@ def rates(found: Iterable[Kernel], recipe: Recipe) -> dict[str, float]:
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     """Returns a model's own weights by name, `layer/weight`, the same whether wrapped or not.
 
-    The masks and counters that the wrappers add are left out.
+    The masks and counters that the wrappers add are left out. The weights of layers inside a
+    layer have that one's name as well: `attention/query/kernel`.
+
+    Raises:
+        UserError: if two weights have one name.
     """
     named = {}
-    for layer in map(unwrap, model.layers):
+    for outer in model.layers:
+        layer = unwrap(outer)
         for variable in layer.weights:
-            name = f"{layer.name}/{variable.name.rsplit('/', 1)[-1].removesuffix(':0')}"
+            path = "/" + variable.name.removesuffix(":0")
+            name = f"{layer.name}/{path.split(f'/{outer.name}/')[-1].lstrip('/')}"
+            if name in named:
+                raise UserError(f"{name}: two weights of the model have this name; it must be one")
             named[name] = variable
     return named
 

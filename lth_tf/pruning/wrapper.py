@@ -101,11 +101,25 @@ def set_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
     Args:
         model: a model with wrapped layers.
         masks: boolean arrays of the kernels' shapes.
+
+    Raises:
+        ValueError: if a mask fits no wrapped layer.
     """
-    for name, layer in masked_layers(model).items():
-        mask = masks.get(name)
-        layer.mask.assign(tf.ones_like(layer.mask) if mask is None else mask.astype(np.float32))
-        layer.apply_mask()
+    layers = masked_layers(model)
+    for name in masks:
+        if name not in layers:
+            raise ValueError(f"{name}: no layer holds this mask; there are {', '.join(layers)}")
+    for name, layer in layers.items():
+        mask = masks.get(name, np.ones(layer.mask.shape))
+        layer.mask.assign(mask.astype(np.float32))
+    apply_masks(model)
+
+
+def apply_masks(model: keras.Model) -> None:
+    """Zeroes the pruned weights of all layers."""
+    with model.distribute_strategy.scope():
+        for layer in masked_layers(model).values():
+            layer.apply_mask()
 
 
 def get_masks(model: keras.Model) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
+from lth_tf.pruning.kernels import kernels
 
 STRATEGIES = {
     "none": tf.distribute.get_strategy,
@@ -43,5 +44,5 @@ def use_xla(choice: str, model: keras.Model, strategy: tf.distribute.Strategy) -
         return choice == "on"
     if tf.config.list_physical_devices("GPU"):
         return True
-    convolutional = any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers)
+    convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
     return not convolutional and strategy.num_replicas_in_sync == 1

@@ -7,7 +7,7 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.pruning.wrapper import masked_layers
+from lth_tf.pruning.wrapper import apply_masks
 from lth_tf.training.optimizers import Schedule, schedule_of
 
 
@@ -49,8 +49,19 @@ class Rewind(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stores the weights when iteration k is reached."""
-        if self.weights is None and int(self.model.optimizer.iterations) == self.iteration:
-            self._store()
+        if self.weights is None:
+            reached = int(self.model.optimizer.iterations)
+            if reached == self.iteration:
+                self._store()
+            elif reached > self.iteration:
+                raise ValueError(
+                    f"Rewind(iteration={self.iteration}): the training went past it, to {reached}; "
+                    "it must begin with a new optimizer and end a step there (steps_per_execution)"
+                )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Zeroes the pruned weights, which the optimizer moves after the last forward pass."""
+        apply_masks(self.model)
 
     def _store(self) -> None:
         self.weights = {
@@ -58,6 +69,7 @@ class Rewind(keras.callbacks.Callback):
         }
 
     def _put_back(self) -> None:
+        set_weights(self.model, self.weights)
         _make_new(self.model)
         schedule = schedule_of(self.model.optimizer)
         if isinstance(schedule, Schedule):
@@ -69,7 +81,6 @@ class Rewind(keras.callbacks.Callback):
                 f"Rewind(iteration={self.iteration}): the optimizer's {type(schedule).__name__} "
                 "cannot go on from a later iteration; use lth_tf.Schedule"
             )
-        set_weights(self.model, self.weights)
 
 
 def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
@@ -87,8 +98,7 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
             found = weights[name].shape if name in weights else "none"
             raise ValueError(f"{name}: must have shape {tuple(variable.shape)}, found {found}")
         variable.assign(weights[name])
-    for layer in masked_layers(model).values():
-        layer.apply_mask()
+    apply_masks(model)
 
 
 def _make_new(model: keras.Model) -> None:

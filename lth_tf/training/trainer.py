@@ -16,6 +16,7 @@ from lth_tf.recipe import Recipe
 from lth_tf.training.chunked import ChunkedModel, Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.invariants import CheckInvariants
 from lth_tf.training.measure import Measure, Row
 from lth_tf.training.optimizers import make_optimizer
 from lth_tf.training.order import Order, chunk_ends
@@ -104,16 +105,22 @@ class Trainer:
         also = (*recipe.marks, recipe.rewind)
         ends = chunk_ends(start, recipe.iterations, recipe.eval_every, also)
         measure = Measure(self._validation, self._test, start, ends, recipe.marks, on_row)
-        callbacks = [Rewind(start, weights), measure]
+        later = Rewind(recipe.rewind)
+        callbacks = [Rewind(start, weights), CheckInvariants(weights, masks), measure]
         if start < recipe.rewind:
-            callbacks.insert(1, Rewind(recipe.rewind))
+            callbacks.append(later)
         self.model.fit(order.dataset(start, ends), epochs=1, verbose=0, callbacks=callbacks)
         return Outcome(
             rows=measure.rows,
             early_stop=measure.rows[measure.best],
             weights={name: v.numpy() for name, v in named_weights(self.model).items()},
-            rewind_weights=callbacks[1].weights if start < recipe.rewind else None,
+            rewind_weights=later.weights,
         )
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the last iteration."""
+        return float(self.model.optimizer.learning_rate)
 
     def _build(self, data: ImageData) -> ChunkedModel:
         before = keras.mixed_precision.global_policy()
@@ -139,11 +146,3 @@ def build_model(
 ) -> keras.Model:
     """Builds a recipe's network, plain, with initial weights from a seed."""
     return models.build(recipe.model, image_shape, classes, seed, recipe.dropout)
-
-
-def initial_weights(
-    recipe: Recipe, image_shape: tuple[int, int, int], classes: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Draws a network's initial weights, theta_0, by name."""
-    model = build_model(recipe, image_shape, classes, seed)
-    return {name: variable.numpy() for name, variable in named_weights(model).items()}

@@ -1,0 +1,71 @@
+"""The table at the end of a run: each level's density, early stopping, accuracies and time."""
+
+import statistics
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from lth_tf.experiment.results import Result
+
+
+def results_table(results: Sequence[Result]) -> Table:
+    """Returns a table with a row per level and arm, means over the replicates.
+
+    Args:
+        results: finished trainings.
+    """
+    table = Table(header_style="bold")
+    for title in ("level", "arm", "density", "early stop", "test there", "test at end", "seconds"):
+        table.add_column(title, justify="left" if title == "arm" else "right")
+    dense = _mean(by_level(results).get((0, "dense"), []), "test_accuracy_at_early_stop")
+    for (level, arm), group in by_level(results).items():
+        accuracy = _mean(group, "test_accuracy_at_early_stop")
+        table.add_row(
+            str(level),
+            arm,
+            f"{group[0].density:.2%}",
+            f"{_mean(group, 'early_stop_iteration'):,.0f}",
+            f"{accuracy:.2%}",
+            f"{_mean(group, 'test_accuracy_final'):.2%}",
+            f"{_mean(group, 'seconds'):.1f}",
+            style="green" if level and accuracy >= dense else None,
+        )
+    return table
+
+
+def headline(results: Sequence[Result]) -> str:
+    """Says in a sentence how sparse a ticket is still as accurate as the dense network.
+
+    Compares mean test accuracies at early stopping, without a test of significance.
+    """
+    groups = by_level(results)
+    if (0, "dense") not in groups or len(groups) == 1:
+        return "No ticket has been trained yet."
+    dense = _mean(groups[0, "dense"], "test_accuracy_at_early_stop")
+    tickets = {
+        group[0].density: _mean(group, "test_accuracy_at_early_stop")
+        for (level, _), group in groups.items()
+        if level
+    }
+    winning = [density for density, accuracy in tickets.items() if accuracy >= dense]
+    if not winning:
+        return f"No ticket reached the dense network's test accuracy of {dense:.2%}."
+    sparsest = min(winning)
+    trials = len(groups[0, "dense"])
+    return (
+        f"The ticket with {sparsest:.1%} of the weights reaches {tickets[sparsest]:.2%} test "
+        f"accuracy at early stopping, the dense network {dense:.2%} "
+        f"({trials} replicate{'s' if trials > 1 else ''})."
+    )
+
+
+def by_level(results: Sequence[Result]) -> dict[tuple[int, str], list[Result]]:
+    """Groups results by level and arm, in order, the replicates together."""
+    groups: dict[tuple[int, str], list[Result]] = {}
+    for result in sorted(results, key=lambda r: (r.level, r.arm, r.replicate)):
+        groups.setdefault((result.level, result.arm), []).append(result)
+    return groups
+
+
+def _mean(group: Sequence[Result], name: str) -> float:
+    return statistics.fmean(getattr(r, name) for r in group) if group else float("nan")

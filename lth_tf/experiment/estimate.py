@@ -1,0 +1,61 @@
+"""Estimates what a plan will take, in time and on disk, before it runs."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from lth_tf.experiment.network import Network
+from lth_tf.experiment.results import Result
+
+_SIZE = 2048
+_EFFICIENCY = 0.5  # share of the matrix-multiply rate that training reaches, as a rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """What one training will take.
+
+    Attributes:
+        seconds: its time.
+        bytes: its files.
+        source: where the time comes from.
+    """
+
+    seconds: float
+    bytes: int
+    source: str
+
+
+def estimate(network: Network, results: Sequence[Result]) -> Estimate:
+    """Estimates one training, from finished ones if there are any, else from its arithmetic.
+
+    Args:
+        network: the experiment's network.
+        results: the trainings that are finished.
+    """
+    weights = sum(int(tf.size(v)) for v in network.model.weights)
+    size = 4 * weights + network.remaining[0] // 8
+    if results:
+        seconds = statistics.median(result.seconds for result in results)
+        return Estimate(seconds, size, "the finished trainings")
+    recipe = network.experiment.recipe
+    # Forward, and backward to inputs and weights; a multiply and an add each.
+    operations = 6 * network.multiply_adds * recipe.batch_size * recipe.iterations
+    evaluations = recipe.iterations / recipe.eval_every
+    operations += 2 * network.multiply_adds * recipe.validation_size * evaluations
+    seconds = operations / (_EFFICIENCY * _multiply_rate())
+    return Estimate(seconds, size, "its arithmetic and this machine's speed; a guess")
+
+
+def _multiply_rate() -> float:
+    """Measures float operations per second of a matrix product, the best of a few."""
+    matrix = tf.random.stateless_uniform([_SIZE, _SIZE], [0, 0])
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        tf.reduce_sum(tf.matmul(matrix, matrix)).numpy()
+        times.append(time.perf_counter() - began)
+    return 2 * _SIZE**3 / min(times)

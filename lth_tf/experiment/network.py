@@ -1,0 +1,71 @@
+"""What an experiment's network is, before any training: its kernels, rates, densities and work."""
+
+import dataclasses
+from functools import cached_property
+
+import numpy as np
+import tf_keras as keras
+
+from lth_tf.data import ImageInfo
+from lth_tf.experiment.plan import Experiment
+from lth_tf.pruning import masks
+from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates
+from lth_tf.training.trainer import build_model
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """An experiment's network.
+
+    Attributes:
+        experiment: the experiment.
+        image: the data set's image shape and classes.
+    """
+
+    experiment: Experiment
+    image: ImageInfo
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The plain model, with some initial weights."""
+        return self.build(seed=0)
+
+    def build(self, seed: int) -> keras.Model:
+        """Builds the plain model with initial weights from a seed."""
+        shape, classes = self.image.image_shape, self.image.classes
+        return build_model(self.experiment.recipe, shape, classes, seed)
+
+    def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
+        """Draws theta_0, by name."""
+        return {name: v.numpy() for name, v in named_weights(self.build(seed)).items()}
+
+    @cached_property
+    def kernels(self) -> list[Kernel]:
+        """The kernels that count towards the density."""
+        return kernels(self.model)
+
+    @cached_property
+    def rates(self) -> dict[str, float]:
+        """The pruning rate of each kernel."""
+        return rates(self.kernels, self.experiment.recipe)
+
+    @cached_property
+    def remaining(self) -> list[int]:
+        """The remaining weights at each level, dense network first."""
+        sizes = {kernel.name: kernel.size for kernel in self.kernels}
+        scope = self.experiment.recipe.scope
+        return masks.remaining_by_round(sizes, self.rates, scope, self.experiment.rounds)
+
+    def density(self, level: int) -> float:
+        """The density at a level."""
+        return self.remaining[level] / self.remaining[0]
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of the dense network for one image."""
+        total = 0
+        for kernel in self.kernels:
+            output = self.model.get_layer(kernel.name.rsplit("/", 1)[0]).output_shape
+            positions = int(np.prod(output[1:-1])) if kernel.kind == "conv" else 1
+            total += kernel.size * positions
+        return total

@@ -1,0 +1,79 @@
+"""Preview: what an experiment would do, for --dry_run."""
+
+import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from lth_tf import data, models
+from lth_tf.experiment.estimate import estimate
+from lth_tf.experiment.network import Network
+from lth_tf.experiment.plan import Experiment, make_plan
+from lth_tf.experiment.store import Store
+
+
+def print_preview(
+    experiment: Experiment, folder: Path, data_dir: str | None, console: Console
+) -> None:
+    """Prints an experiment's recipe, its plan with densities, and what it will take.
+
+    Args:
+        experiment: the experiment.
+        folder: its run directory; trainings that are finished there are marked.
+        data_dir: TFDS's folder, its own default if None.
+        console: where to print.
+
+    Raises:
+        UserError: if the recipe does not fit the data set or the network.
+    """
+    recipe = experiment.recipe
+    network = Network(experiment, data.info(recipe.dataset, data_dir))
+    store = Store(folder)
+    plan = make_plan(experiment)
+    done = {training for training in plan if store.is_done(training)}
+    paper = models.paper_recipe(recipe.model).to_json()
+    console.print(_recipe_table(recipe.to_json(), paper))
+    console.print(_plan_table(network, experiment))
+    expected = estimate(network, [store.result(training) for training in plan if training in done])
+    left = len(plan) - len(done)
+    console.print(
+        f"{folder}: {len(plan)} trainings, {left} of them to run, "
+        f"{recipe.iterations:,} iterations each\n"
+        f"about {datetime.timedelta(seconds=round(expected.seconds * left))} in all, by "
+        f"{expected.source}; {expected.bytes * left / 1e6:,.0f} MB on disk",
+        soft_wrap=True,
+    )
+
+
+def _recipe_table(recipe: dict, paper: dict) -> Table:
+    table = Table(title="recipe", title_justify="left", header_style="bold")
+    for title in ("field", "value", "paper"):
+        table.add_column(title)
+    for name, value in recipe.items():
+        changed = value != paper[name]
+        table.add_row(name, _text(value), _text(paper[name]), style="yellow" if changed else None)
+    return table
+
+
+def _plan_table(network: Network, experiment: Experiment) -> Table:
+    table = Table(title="plan, for each replicate", title_justify="left", header_style="bold")
+    for title in ("level", "arm", "density", "remaining", "iterations"):
+        table.add_column(title, justify="left" if title == "arm" else "right")
+    recipe = experiment.recipe
+    for training in make_plan(experiment)[: experiment.rounds + 1]:
+        start = recipe.rewind if training.level else 0
+        table.add_row(
+            str(training.level),
+            training.arm,
+            f"{network.density(training.level):.2%}",
+            f"{network.remaining[training.level]:,}",
+            f"{start:,} to {recipe.iterations:,}",
+        )
+    return table
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join("=".join(map(str, v)) if isinstance(v, list) else str(v) for v in value)
+    return str(value)

@@ -1,0 +1,96 @@
+"""Progress: what a person sees while an experiment runs, on a terminal or in a file."""
+
+import contextlib
+import datetime
+import logging
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lth_tf.experiment.plan import Experiment, Training
+from lth_tf.experiment.results import Result
+from lth_tf.training.measure import Row
+
+_log = logging.getLogger(__name__)
+_HEARTBEAT = 60  # seconds between lines where there is no terminal to draw a bar on
+
+
+class ProgressListener(contextlib.AbstractContextManager):
+    """Draws a bar with the remaining time and the last accuracy; logs a line per training."""
+
+    def __init__(
+        self, console: Console, experiment: Experiment, pending: Sequence[Training]
+    ) -> None:
+        """Makes the listener.
+
+        Args:
+            console: where to draw.
+            experiment: what is run.
+            pending: the trainings that are not complete yet.
+        """
+        self._rewind = experiment.recipe.rewind
+        self._iterations = experiment.recipe.iterations
+        self._total = sum(self._length(training) for training in pending)
+        self._done = 0
+        self._began = self._beat = time.monotonic()
+        self._drawn = console.is_terminal
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        self._bar = Progress(*columns, console=console, disable=not self._drawn, transient=True)
+        self._task = self._bar.add_task("starting", total=max(self._total, 1))
+
+    def __enter__(self) -> "ProgressListener":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def started(self, training: Training, density: float) -> None:
+        """Shows that a training starts."""
+        self._density = density
+        self._bar.update(self._task, description=f"{_name(training, density)}  compiling")
+
+    def measured(self, training: Training, row: Row) -> None:
+        """Moves the bar on; in a file, a line a minute."""
+        now = self._done + row.iteration - self._iterations + self._length(training)
+        text = (
+            f"{_name(training, self._density)}  iteration {row.iteration:,}/{self._iterations:,}"
+            f"  validation {row.validation_accuracy:.2%}"
+        )
+        self._bar.update(self._task, completed=now, description=text)
+        if not self._drawn and time.monotonic() - self._beat > _HEARTBEAT:
+            self._beat = time.monotonic()
+            _log.info("%s  %s left", text, self._left(now))
+
+    def finished(self, training: Training, result: Result) -> None:
+        """Logs a finished training."""
+        self._done += self._length(training)
+        _log.info(
+            "%s  early stop at %s  test %.2f%% there, %.2f%% at the end  %.1f s",
+            _name(training, result.density),
+            f"{result.early_stop_iteration:,}",
+            100 * result.test_accuracy_at_early_stop,
+            100 * result.test_accuracy_final,
+            result.seconds,
+        )
+
+    def _length(self, training: Training) -> int:
+        return self._iterations - (self._rewind if training.level else 0)
+
+    def _left(self, done: int) -> str:
+        elapsed = time.monotonic() - self._began
+        seconds = elapsed / done * (self._total - done) if done else 0
+        return str(datetime.timedelta(seconds=round(seconds)))
+
+
+def _name(training: Training, density: float) -> str:
+    return (
+        f"replicate {training.replicate}  level {training.level:2d}  {training.arm}  {density:7.2%}"
+    )

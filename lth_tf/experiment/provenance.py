@@ -1,0 +1,67 @@
+"""Provenance: what a start of an experiment ran with, for experiment.json."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+_PACKAGES = ("lth_tf", "tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
+
+
+def describe_start(flags: Sequence[str], distribution: str, xla: bool) -> dict[str, Any]:
+    """Returns what is known of a start: time, flags, versions, git revision, hardware.
+
+    Args:
+        flags: the command line's flags.
+        distribution: how the training is spread over devices.
+        xla: whether the training loop is compiled with XLA.
+    """
+    return {
+        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "flags": list(flags),
+        "distribution": distribution,
+        "xla": xla,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git_revision": _git_revision(),
+        "hardware": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": len(os.sched_getaffinity(0)),
+            "threads": tf.config.threading.get_intra_op_parallelism_threads() or "all",
+            "memory_gib": round(_memory() / 2**30, 1),
+            "gpus": [_gpu_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def _git_revision() -> str | None:
+    command = ["git", "rev-parse", "HEAD"]
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _gpu_name(gpu: tf.config.PhysicalDevice) -> str:
+    return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)

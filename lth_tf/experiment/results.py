@@ -1,0 +1,90 @@
+"""Result: what is known of a finished training, as result.json and a row of results.csv have it."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+COLUMNS = (
+    "replicate",
+    "level",
+    "arm",
+    "density",
+    "remaining",
+    "early_stop_iteration",
+    "validation_loss_at_early_stop",
+    "test_accuracy_at_early_stop",
+    "test_accuracy_final",
+    "iterations",
+    "seconds",
+)
+METRICS = ("iteration", "train_loss", "validation_loss", "validation_accuracy", "test_accuracy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A finished training; the names are those of results.csv.
+
+    Attributes:
+        replicate: its replicate.
+        level: its level.
+        arm: its arm.
+        density: remaining over all kernel weights.
+        remaining: number of remaining kernel weights.
+        early_stop_iteration: where the validation loss was lowest.
+        validation_loss_at_early_stop: the loss there.
+        test_accuracy_at_early_stop: the test accuracy there, a fraction.
+        test_accuracy_final: the test accuracy at the end, a fraction.
+        iterations: iterations trained to.
+        seconds: how long it took.
+        test_accuracy_at: test accuracy by marked iteration.
+        layers: remaining and all weights by kernel.
+    """
+
+    replicate: int
+    level: int
+    arm: str
+    density: float
+    remaining: int
+    early_stop_iteration: int
+    validation_loss_at_early_stop: float
+    test_accuracy_at_early_stop: float
+    test_accuracy_final: float
+    iterations: int
+    seconds: float
+    test_accuracy_at: dict[int, float]
+    layers: dict[str, tuple[int, int]]
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Result":
+        """Returns the result that result.json holds."""
+        values = {field.name: fields[field.name] for field in dataclasses.fields(cls)}
+        values["test_accuracy_at"] = {int(k): v for k, v in values["test_accuracy_at"].items()}
+        values["layers"] = {name: tuple(counts) for name, counts in values["layers"].items()}
+        return cls(**values)
+
+
+def results_csv(results: Sequence[Result]) -> str:
+    """Returns results.csv: one row per training, a column per mark behind the fixed ones."""
+    marks = sorted({mark for result in results for mark in result.test_accuracy_at})
+    rows = (
+        [getattr(result, column) for column in COLUMNS]
+        + [result.test_accuracy_at.get(mark, "") for mark in marks]
+        for result in results
+    )
+    return _csv([*COLUMNS, *(f"test_accuracy_at_{mark}" for mark in marks)], rows)
+
+
+def metrics_csv(rows: Iterable[Any]) -> str:
+    """Returns metrics.csv of a training's rows, blank where nothing was measured."""
+    values = ([getattr(row, name) for name in METRICS] for row in rows)
+    return _csv(METRICS, (["" if value is None else value for value in row] for row in values))
+
+
+def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,120 @@
+"""Running an experiment from beginning to end, in its run directory."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from lth_tf import data
+from lth_tf.analysis.figures import draw_tickets
+from lth_tf.analysis.results_table import headline, results_table
+from lth_tf.experiment.execution import Execution
+from lth_tf.experiment.network import Network
+from lth_tf.experiment.plan import Experiment, Training, make_plan
+from lth_tf.experiment.progress import ProgressListener
+from lth_tf.experiment.provenance import describe_start
+from lth_tf.experiment.results import Result
+from lth_tf.experiment.store import Store
+from lth_tf.formats.saved_model import export_saved_model as export
+from lth_tf.training.distribution import make_strategy, use_gpus_sparingly
+from lth_tf.training.trainer import Trainer
+
+_log = logging.getLogger(__name__)
+
+
+def run_experiment(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    data_dir: str | None = None,
+    distribution: str = "none",
+    xla: str = "auto",
+    export_saved_model: bool = False,
+    flags: Sequence[str] = (),
+    console: Console | None = None,
+    on_log_file: Callable[[Path], None] = lambda path: None,
+) -> list[Result]:
+    """Runs what is missing of an experiment, and shows how it gets on.
+
+    Args:
+        experiment: what to run.
+        folder: the run directory; made if it is not there, continued if it is.
+        data_dir: TFDS's folder, its own default if None.
+        distribution: "none" or "mirrored".
+        xla: "auto", "on" or "off".
+        export_saved_model: whether to export each level's trained network as well.
+        flags: the command line's flags, for experiment.json.
+        console: where to draw; the standard output by default.
+        on_log_file: is given the log file's path once there is one.
+
+    Returns:
+        The results of all finished trainings.
+
+    Raises:
+        UserError: if the directory is in use or holds another experiment, the data cannot be had,
+            or a loss is not finite. What is finished stays.
+    """
+    console = console or Console(highlight=False)
+    use_gpus_sparingly()
+    strategy = make_strategy(distribution)
+    network = Network(experiment, data.info(experiment.recipe.dataset, data_dir))
+    network.rates  # noqa: B018 (refuses patterns that fit no layer before anything is written)
+    images = data.load(experiment.recipe.dataset, data_dir)
+    trainer = Trainer(experiment.recipe, images, strategy, xla)
+    store = Store(folder)
+    with store.lock(), _logging(folder / "run.log", console):
+        on_log_file(folder / "run.log")
+        store.begin(experiment, describe_start(flags, distribution, trainer.xla))
+        plan = make_plan(experiment)
+        pending = [training for training in plan if not store.is_done(training)]
+        _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
+        with ProgressListener(console, experiment, pending) as listener:
+            results = Execution(experiment, network, images, store, trainer, listener).run()
+        if export_saved_model:
+            _export_all(store, network, plan)
+        _conclude(results, folder, console)
+    return results
+
+
+def _conclude(results: Sequence[Result], folder: Path, console: Console) -> None:
+    draw_tickets(results, folder.name, folder / "tickets.png")
+    console.print(results_table(results))
+    _log.info(headline(results))
+    _log.info("Figure: %s", folder / "tickets.png")
+    _log.info("To watch the trainings: tensorboard --logdir %s", folder.parent)
+
+
+def _export_all(store: Store, network: Network, plan: Sequence[Training]) -> None:
+    for training in plan:
+        out = store.path(training) / "saved_model"
+        if not out.exists():
+            weights = store.read_arrays(training, "weights")
+            export(network.build(seed=0), weights, out)
+            _log.info("Exported %s", out)
+
+
+@contextlib.contextmanager
+def _logging(log_file: Path, console: Console) -> Iterator[None]:
+    """Sends this package's log lines to a file, with times, and to the console."""
+    logger = logging.getLogger("lth_tf")
+    to_file = logging.FileHandler(log_file)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_console = RichHandler(
+        console=console, show_time=False, show_level=False, show_path=False, highlighter=None
+    )
+    handlers = (to_file, to_console)
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.level, logger.propagate = before
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()

@@ -1,0 +1,202 @@
+"""The store: a run directory, where each training leaves its files and the next one finds them."""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+
+from lth_tf import files
+from lth_tf.errors import UserError
+from lth_tf.experiment.plan import Experiment, Training
+from lth_tf.experiment.results import Result, results_csv
+from lth_tf.pruning import masks as packing
+
+FORMAT = 1
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """A run directory. See `runs/README.md` for what lies where.
+
+    Attributes:
+        folder: its path.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def lock(self) -> filelock.BaseFileLock:
+        """Makes the folder and takes its lock, which ends with the process.
+
+        Raises:
+            UserError: if another process has it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UserError(
+                f"{self.folder}: another process is running this experiment; "
+                "wait for it, or give this one another --name"
+            ) from None
+        return lock
+
+    def begin(self, experiment: Experiment, start: Mapping[str, Any]) -> None:
+        """Writes experiment.json, or checks that the one there is of the same experiment.
+
+        Args:
+            experiment: what is to be run.
+            start: what is known of this start of it: flags, versions, hardware, time.
+
+        Raises:
+            UserError: if the directory holds another experiment; names each field that differs.
+        """
+        fields = {
+            "format": FORMAT,
+            "recipe": experiment.recipe.to_json(),
+            "seed": experiment.seed,
+            "rounds": experiment.rounds,
+            "replicates": experiment.replicates,
+            "starts": [dict(start)],
+        }
+        path = self.folder / "experiment.json"
+        if path.exists():
+            known = self.experiment_json()
+            _check_same(self.folder, known, fields)
+            fields["starts"] = [*known["starts"], dict(start)]
+            for grown in ("rounds", "replicates"):
+                fields[grown] = max(fields[grown], known[grown])
+        files.write_text(path, json.dumps(fields, indent=1) + "\n")
+
+    def experiment_json(self) -> dict[str, Any]:
+        """Returns experiment.json.
+
+        Raises:
+            UserError: if it is missing, damaged, or of a newer version.
+        """
+        path = self.folder / "experiment.json"
+        fields = _read_json(path)
+        if fields.get("format", FORMAT + 1) > FORMAT:
+            raise UserError(
+                f"{path}: must be of format {FORMAT} or older, found {fields.get('format')}; "
+                "it was written by a newer version of lth_tf"
+            )
+        return fields
+
+    def path(self, training: Training) -> Path:
+        """Returns a training's folder."""
+        return self.folder / training.path
+
+    def clear(self, training: Training) -> Path:
+        """Empties the folder of a training that did not finish; returns the folder."""
+        folder = self.path(training)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def is_done(self, training: Training) -> bool:
+        """Says whether a training is complete."""
+        return (self.path(training) / "result.json").exists()
+
+    def write_arrays(self, training: Training, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Writes a training's arrays as `name`.safetensors."""
+        files.write_arrays(self.path(training) / f"{name}.safetensors", arrays)
+
+    def read_arrays(self, training: Training, name: str) -> dict[str, np.ndarray]:
+        """Reads arrays of a finished training.
+
+        Raises:
+            UserError: if the file is missing or not what it was when the training ended.
+        """
+        return files.read_arrays(self._checked(training, f"{name}.safetensors"))[0]
+
+    def write_masks(self, training: Training, masks: Mapping[str, np.ndarray]) -> None:
+        """Writes a training's masks, bit-packed, with their shapes beside them."""
+        packed = {name: packing.pack(mask) for name, mask in masks.items()}
+        shapes = {name: json.dumps(mask.shape) for name, mask in masks.items()}
+        files.write_arrays(self.path(training) / "masks.safetensors", packed, shapes)
+
+    def read_masks(self, training: Training) -> dict[str, np.ndarray]:
+        """Reads the masks of a finished training, boolean arrays by kernel name.
+
+        Raises:
+            UserError: if the file is missing or not what it was when the training ended.
+        """
+        packed, shapes = files.read_arrays(self._checked(training, "masks.safetensors"))
+        return {
+            name: packing.unpack(packed[name], tuple(json.loads(shape)))
+            for name, shape in shapes.items()
+        }
+
+    def finish(self, training: Training, result: Result) -> None:
+        """Writes result.json, with checksums of the training's files: it is complete now."""
+        folder = self.path(training)
+        checksums = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+        fields = {**vars(result), "checksums": checksums}
+        files.write_text(folder / "result.json", json.dumps(fields, indent=1) + "\n")
+
+    def result(self, training: Training) -> Result:
+        """Returns a finished training's result.
+
+        Raises:
+            UserError: if result.json is missing or damaged.
+        """
+        path = self.path(training) / "result.json"
+        try:
+            return Result.from_json(_read_json(path))
+        except KeyError as error:
+            raise UserError(f"{path}: must have the field {error}; remove the folder") from None
+
+    def update_results(self) -> list[Result]:
+        """Writes results.csv anew from every result.json there is; returns the results."""
+        results = [self.result(training) for training in self.finished()]
+        files.write_text(self.folder / "results.csv", results_csv(results))
+        return results
+
+    def finished(self) -> list[Training]:
+        """Lists the finished trainings in order."""
+        found = self.folder.glob("replicate_*/level_*/*/result.json")
+        return sorted(_training(path.parent) for path in found)
+
+    def _checked(self, training: Training, name: str) -> Path:
+        path = self.path(training) / name
+        if not path.exists():
+            raise UserError(f"{path}: is missing; remove its folder to train it again")
+        expected = _read_json(path.with_name("result.json"))["checksums"].get(name)
+        if files.sha256(path) != expected:
+            raise UserError(
+                f"{path}: is not what the training wrote (its checksum differs); "
+                "remove its folder to train it again"
+            )
+        return path
+
+
+def _training(folder: Path) -> Training:
+    level, replicate = folder.parent.name, folder.parent.parent.name
+    return Training(int(replicate.split("_")[1]), int(level.split("_")[1]), folder.name)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: must be a whole JSON file, but {error}") from None
+
+
+def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {**fields["recipe"], "seed": fields["seed"]}
+
+    there, here = flat(known), flat(wanted)
+    names: Iterable[str] = [n for n in {**there, **here} if there.get(n) != here.get(n)]
+    differing = "; ".join(f"{n} is {there.get(n)} there, {here.get(n)} here" for n in names)
+    if differing:
+        raise UserError(
+            f"{folder}: holds another experiment ({differing}); give this one another --name"
+        )

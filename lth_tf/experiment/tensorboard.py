@@ -1,0 +1,63 @@
+"""TensorBoard: a training's scalars by iteration, hyperparameters, weights and densities."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from lth_tf.experiment.plan import Experiment, Training
+from lth_tf.experiment.results import Result
+from lth_tf.training.measure import Row
+from lth_tf.training.trainer import Outcome
+
+
+class TensorBoardLog:
+    """Writes one training's events into its folder."""
+
+    def __init__(self, folder: Path, experiment: Experiment, training: Training) -> None:
+        """Opens the event file and writes the hyperparameters.
+
+        Args:
+            folder: the training's folder.
+            experiment: its recipe's fields become hyperparameters.
+            training: the training.
+        """
+        self._writer = tf.summary.create_file_writer(str(folder))
+        fields = {**experiment.recipe.to_json(), "seed": experiment.seed, **vars(training)}
+        values = {k: v if isinstance(v, int | float | str) else str(v) for k, v in fields.items()}
+        with self._writer.as_default():
+            hparams.hparams(values, trial_id=training.path)
+        self._writer.flush()
+
+    def row(self, row: Row, learning_rate: float) -> None:
+        """Writes an evaluation's losses and accuracies, and the learning rate at it."""
+        scalars = {
+            "loss/train": row.train_loss,
+            "loss/validation": row.validation_loss,
+            "accuracy/validation": row.validation_accuracy,
+            "learning_rate": learning_rate,
+        }
+        with self._writer.as_default(row.iteration):
+            for name, value in scalars.items():
+                if value is not None:
+                    tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
+        """Writes what is known at the end: test accuracies, densities, surviving weights."""
+        for row in outcome.rows:
+            if row.test_accuracy is not None:
+                with self._writer.as_default(row.iteration):
+                    tf.summary.scalar("accuracy/test", row.test_accuracy)
+        with self._writer.as_default(result.iterations):
+            tf.summary.scalar("density/all", result.density)
+            for name, mask in masks.items():
+                layer = name.rsplit("/", 1)[0]
+                tf.summary.scalar(f"density/{layer}", mask.mean())
+                tf.summary.histogram(f"surviving_weights/{layer}", outcome.weights[name][mask])
+
+    def close(self) -> None:
+        """Closes the event file."""
+        self._writer.close()

@@ -1,0 +1,66 @@
+"""Files that are written whole or not at all, and checksums that tell whether they still are."""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from lth_tf.errors import UserError
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`, and moves what was written there to `path` at the end.
+
+    Whoever reads `path` finds the old file or the new one, even if the machine loses power.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Writes named arrays, and text about them, as a safetensors file, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(dict(arrays), dict(metadata or {})))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Reads a safetensors file's arrays and its metadata.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: must be a whole safetensors file, but {error}") from error
+
+
+def sha256(path: Path) -> str:
+    """Returns a file's SHA-256 checksum in hex digits."""
+    checksum = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            checksum.update(block)
+    return checksum.hexdigest()

@@ -1,0 +1,159 @@
+"""python -m lth_tf.main: runs an experiment, or continues it."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from rich.console import Console
+
+from lth_tf import commandline
+from lth_tf.errors import UserError
+from lth_tf.recipe import Recipe
+
+USAGE = """\
+Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
+
+  python -m lth_tf.main --flagfile=flags/quickstart.flags
+  python -m lth_tf.main --model=resnet18 --rounds=20
+
+The same command continues a run that was stopped. A flag of the first five groups that is not
+given takes the paper's value for the network (its recipe, in lth_tf/models), changed where the
+data set needs it.
+"""
+
+_RECIPE_DEFAULT = " Default: the network's paper recipe."
+
+
+def define_flags(values: flags.FlagValues) -> commandline.Groups:
+    """Defines this binary's flags; returns their names by group."""
+    groups: commandline.Groups = {}
+    for field in dataclasses.fields(Recipe):
+        _define_recipe_flag(values, field)
+        groups.setdefault(field.metadata["group"].capitalize(), []).append(field.name)
+    values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19."
+    common: dict[str, Any] = {"flag_values": values}
+    flags.DEFINE_integer("rounds", 10, "Pruned trainings after the dense one.", **common)
+    flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
+    flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
+    flags.DEFINE_string(
+        "data_dir", None, "TFDS's folder. Default: $TFDS_DATA_DIR, or ~/tensorflow_datasets.",
+        **common,
+    )  # fmt: skip
+    flags.DEFINE_string("runs_dir", "runs", "Folder of run directories.", **common)
+    flags.DEFINE_string(
+        "name", None, "Run directory's name. Default: made of the recipe and the seed.", **common
+    )
+    flags.DEFINE_string(
+        "distribution", "none", "Devices by tf.distribute: none or mirrored.", **common
+    )
+    flags.DEFINE_enum("xla", "auto", ["auto", "on", "off"], _XLA_HELP, **common)
+    flags.DEFINE_bool("dry_run", False, "Print the plan and an estimate; run nothing.", **common)
+    flags.DEFINE_bool(
+        "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
+    )
+    groups["Experiment"] = ["rounds", "replicates", "seed"]
+    groups["Run"] = [
+        "data_dir", "runs_dir", "name", "distribution", "xla", "dry_run", "export_saved_model",
+    ]  # fmt: skip
+    return groups
+
+
+_XLA_HELP = (
+    "Compile the training loop with XLA (auto, on or off); auto does so on GPUs, and on CPUs for "
+    "networks without convolutions."
+)
+
+
+def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> None:
+    text = field.metadata["help"]
+    if field.name == "model":
+        flags.DEFINE_string("model", "lenet", text, flag_values=values)
+        return
+    define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
+    make = define.get(field.type, flags.DEFINE_list)
+    make(field.name, None, text + _RECIPE_DEFAULT, flag_values=values)
+
+
+def recipe_from_flags(values: flags.FlagValues) -> Recipe:
+    """Returns the network's paper recipe with the data set's and the flags' changes.
+
+    Raises:
+        UserError: if a value is wrong; the message names the flag.
+    """
+    from lth_tf import data, models
+
+    recipe = models.paper_recipe(values["model"].value)
+    given = {}
+    for field in dataclasses.fields(Recipe):
+        value = values[field.name].value
+        if value is not None:
+            given[field.name] = _parsed(field, value)
+    overrides = data.recipe_overrides(given.get("dataset", recipe.dataset))
+    return recipe.override(**{**overrides, **given})
+
+
+def _parsed(field: dataclasses.Field, value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    try:
+        if field.name == "prune_layers":
+            pairs = [part.rsplit("=", 1) for part in value]
+            return tuple((pattern, float(rate)) for pattern, rate in pairs)
+        return tuple(int(part) for part in value)
+    except ValueError:
+        form = "NAME=RATE,..." if field.name == "prune_layers" else "whole numbers, as in 100,200"
+        raise UserError(f"--{field.name}={','.join(value)}: must be {form}") from None
+
+
+def run(values: flags.FlagValues, chatter: commandline.Chatter) -> None:
+    """Runs the experiment that the flags describe.
+
+    Raises:
+        UserError: for a user's mistake, in one line.
+    """
+    name = values["name"].value
+    if name is not None and (Path(name).name != name or name.startswith(".")):
+        raise UserError(f"--name={name}: must be a plain name, without path parts")
+    from lth_tf.experiment.plan import Experiment
+
+    experiment = Experiment(
+        recipe=recipe_from_flags(values),
+        rounds=values["rounds"].value,
+        replicates=values["replicates"].value,
+        seed=values["seed"].value,
+    )
+    folder = Path(values["runs_dir"].value) / (name or experiment.name)
+    console = Console(highlight=False)
+    if values["dry_run"].value:
+        from lth_tf.experiment.preview import print_preview
+
+        print_preview(experiment, folder, values["data_dir"].value, console)
+        return
+    from lth_tf.experiment.run import run_experiment
+
+    run_experiment(
+        experiment,
+        folder,
+        data_dir=values["data_dir"].value,
+        distribution=values["distribution"].value,
+        xla=values["xla"].value,
+        export_saved_model=values["export_saved_model"].value,
+        flags=[flag.serialize() for flag in _given(values)],
+        console=console,
+        on_log_file=chatter.move_to,
+    )
+
+
+def _given(values: flags.FlagValues) -> list[flags.Flag]:
+    return [flag for flag in (values[name] for name in sorted(values)) if flag.present]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the binary; returns its exit code."""
+    return commandline.run(define_flags, run, USAGE, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""What must hold in every training, checked while it runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.wrapper import get_masks
+
+
+class InvariantError(RuntimeError):
+    """Something that always holds did not: a fault of this program, not of its user."""
+
+
+class CheckInvariants(keras.callbacks.Callback):
+    """Checks that a training starts from mask * theta and ends with its mask and exact zeros."""
+
+    def __init__(self, weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> None:
+        """Makes the callback.
+
+        Args:
+            weights: theta by name, before masking.
+            masks: boolean masks by kernel name; kernels without one are not pruned.
+        """
+        super().__init__()
+        self._weights = weights
+        self._masks = masks
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Checks that the ticket equals mask * theta to the bit."""
+        for name, variable in named_weights(self.model).items():
+            mask = self._masks.get(name)
+            theta = self._weights[name]
+            ticket = theta if mask is None else np.where(mask, theta, np.float32(0))
+            if not np.array_equal(variable.numpy(), ticket):
+                raise InvariantError(f"{name}: does not start from mask * theta")
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Checks that the masks are as they were set, and pruned weights exactly zero."""
+        masks = get_masks(self.model)
+        for name, variable in named_weights(self.model).items():
+            if name in self._masks:
+                if not np.array_equal(masks[name], self._masks[name]):
+                    raise InvariantError(f"{name}: its mask changed while training")
+                if variable.numpy()[~self._masks[name]].any():
+                    raise InvariantError(f"{name}: pruned weights are not zero")
+
+
+def check_pruned(
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], remaining: int
+) -> None:
+    """Checks that new masks lie within the old ones and keep as many weights as planned.
+
+    Args:
+        before: the masks of the round before.
+        after: the masks pruned from them.
+        remaining: the weights that the plan says remain.
+
+    Raises:
+        InvariantError: if a weight came back, or the count is another.
+    """
+    for name, mask in after.items():
+        if (mask & ~before[name]).any():
+            raise InvariantError(f"{name}: pruned weights came back")
+    found = sum(int(mask.sum()) for mask in after.values())
+    if found != remaining:
+        raise InvariantError(f"{found} weights remain where the plan has {remaining}")
