@@ -1,0 +1,38 @@
+"""lth_tf: the Lottery Ticket Hypothesis in TensorFlow.
+
+The public API. Names are loaded when they are first used, so that a program that only reads
+results does not wait for TensorFlow.
+"""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "Experiment": "lth_tf.experiment.plan",
+    "MaskedLayer": "lth_tf.pruning.wrapper",
+    "Recipe": "lth_tf.recipe",
+    "Result": "lth_tf.experiment.results",
+    "Rewind": "lth_tf.training.rewind",
+    "Schedule": "lth_tf.training.optimizers",
+    "UserError": "lth_tf.errors",
+    "get_masks": "lth_tf.pruning.wrapper",
+    "load_data": "lth_tf.data",
+    "mask_layers": "lth_tf.pruning.wrapper",
+    "paper_recipe": "lth_tf.models",
+    "prune": "lth_tf.pruning.masks",
+    "run_experiment": "lth_tf.experiment.run",
+    "set_masks": "lth_tf.pruning.wrapper",
+}
+_NAMES = {"load_data": "load"}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), _NAMES.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -42,7 +42,7 @@ class Chatter:
     def __init__(self) -> None:
         sys.stderr.flush()
         self.terminal: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8")
-        self._file = tempfile.TemporaryFile("w+b")
+        self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed by `end`)
         os.dup2(self._file.fileno(), 2)
 
     def move_to(self, log: Path) -> None:
@@ -100,7 +100,9 @@ def run(
         except Exception:
             traceback.print_exc()
             traceback.print_exc(file=chatter.terminal)
-            return _fail(chatter.terminal, "this is a fault of lth_tf; the log file says more")
+            return _fail(
+                chatter.terminal, "the above is a fault of lth_tf, not of yours; please report it"
+            )
     return 0
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from rich.console import Console
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
@@ -18,12 +17,10 @@ Finds lottery tickets: trains a network, prunes its smallest weights, rewinds th
   python -m lth_tf.main --flagfile=flags/quickstart.flags
   python -m lth_tf.main --model=resnet18 --rounds=20
 
-The same command continues a run that was stopped. A flag of the first five groups that is not
-given takes the paper's value for the network (its recipe, in lth_tf/models), changed where the
-data set needs it.
+The same command continues a run that was stopped.
 """
 
-_RECIPE_DEFAULT = " Default: the network's paper recipe."
+_RECIPE_GROUP = "{} (default: the paper's recipe for the network)"
 
 
 def define_flags(values: flags.FlagValues) -> commandline.Groups:
@@ -31,7 +28,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     groups: commandline.Groups = {}
     for field in dataclasses.fields(Recipe):
         _define_recipe_flag(values, field)
-        groups.setdefault(field.metadata["group"].capitalize(), []).append(field.name)
+        title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
+        groups.setdefault(title, []).append(field.name)
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_integer("rounds", 10, "Pruned trainings after the dense one.", **common)
@@ -73,7 +71,7 @@ def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> N
         return
     define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
     make = define.get(field.type, flags.DEFINE_list)
-    make(field.name, None, text + _RECIPE_DEFAULT, flag_values=values)
+    make(field.name, None, text, flag_values=values)
 
 
 def recipe_from_flags(values: flags.FlagValues) -> Recipe:
@@ -117,6 +115,7 @@ def run(values: flags.FlagValues, chatter: commandline.Chatter) -> None:
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
     from lth_tf.experiment.plan import Experiment
+    from lth_tf.experiment.progress import make_console
 
     experiment = Experiment(
         recipe=recipe_from_flags(values),
@@ -125,7 +124,7 @@ def run(values: flags.FlagValues, chatter: commandline.Chatter) -> None:
         seed=values["seed"].value,
     )
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
-    console = Console(highlight=False)
+    console = make_console()
     if values["dry_run"].value:
         from lth_tf.experiment.preview import print_preview
 

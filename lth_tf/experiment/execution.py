@@ -1,9 +1,7 @@
 """Execution: runs an experiment's plan, training by training, leaving each in the store."""
 
-import logging
 import time
-from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,9 +19,15 @@ from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
 from lth_tf.training.trainer import Outcome, Trainer
 
-_log = logging.getLogger(__name__)
-
 Arrays = dict[str, np.ndarray]
+
+
+class _Start(NamedTuple):
+    """The iteration, weights and masks that a training starts from."""
+
+    iteration: int
+    weights: Arrays
+    masks: Arrays
 
 
 class Listener(Protocol):
@@ -84,60 +88,40 @@ class Execution:
         self._listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         began = time.monotonic()
-        start, weights, masks = self._ticket(training)
-        log = TensorBoardLog(folder, self._experiment, training)
-        rows: list[Row] = []
-
-        def on_row(row: Row) -> None:
-            rows.append(row)
-            log.row(row, self._trainer.learning_rate)
-            self._listener.measured(training, row)
-
-        try:
-            outcome = self._train(training, start, weights, masks, on_row)
-        except DivergedError as error:
-            raise DivergedError(f"{training.path}: {error}") from None
-        finally:
-            (folder / "metrics.csv").write_text(metrics_csv(rows))
-            log.close()
+        start = self._start(training)
+        with TensorBoardLog(folder, self._experiment, training) as log:
+            outcome = self._train(training, start, log)
+            result = self._result(training, outcome, start.masks, time.monotonic() - began)
+            log.finish(outcome, start.masks, result)
         if training.level == 0:
-            self._store.write_arrays(training, "initial", weights)
+            self._store.write_arrays(training, "initial", start.weights)
         if outcome.rewind_weights is not None:
             self._store.write_arrays(training, "rewind", outcome.rewind_weights)
-        result = self._result(training, outcome, masks, time.monotonic() - began)
-        log.finish(outcome, masks, result)
         self._store.write_arrays(training, "weights", outcome.weights)
-        self._store.write_masks(training, masks)
+        self._store.write_masks(training, start.masks)
         self._store.finish(training, result)
         self._store.update_results()
         self._listener.finished(training, result)
 
-    def _ticket(self, training: Training) -> tuple[int, Arrays, Arrays]:
-        """Returns the iteration, weights and masks that a training starts from."""
+    def _start(self, training: Training) -> _Start:
         recipe = self._experiment.recipe
         if training.parent is None:
             streams = Streams(self._experiment.seed, training.replicate)
             weights = self._network.initial_weights(streams.key("init"))
-            return 0, weights, {k.name: np.ones(k.shape, bool) for k in self._network.kernels}
+            ones = {k.name: np.ones(k.shape, bool) for k in self._network.kernels}
+            return _Start(0, weights, ones)
         initial = self._store.read_arrays(training.dense, "initial")
         before = self._store.read_masks(training.parent)
         final = self._store.read_arrays(training.parent, "weights")
         rank = score(recipe.score)
         scores = {name: rank(initial[name], final[name]) for name in before}
-        after = pruning.prune(scores, before, self._network.rates, recipe.scope)
-        check_pruned(before, after, self._network.remaining[training.level])
-        if recipe.rewind == 0:
-            return 0, initial, after
-        return recipe.rewind, self._store.read_arrays(training.dense, "rewind"), after
+        masks = pruning.prune(scores, before, self._network.rates, recipe.scope)
+        check_pruned(before, masks, self._network.remaining[training.level])
+        if recipe.rewind:
+            initial = self._store.read_arrays(training.dense, "rewind")
+        return _Start(recipe.rewind, initial, masks)
 
-    def _train(
-        self,
-        training: Training,
-        start: int,
-        weights: Arrays,
-        masks: Arrays,
-        on_row: Callable[[Row], None],
-    ) -> Outcome:
+    def _train(self, training: Training, start: _Start, log: TensorBoardLog) -> Outcome:
         recipe, level = self._experiment.recipe, training.level
         streams = Streams(self._experiment.seed, training.replicate)
         rows, validation_rows = split(
@@ -150,7 +134,20 @@ class Execution:
             augment_key=streams.key("augment", level),
             dropout_key=streams.key("dropout", level),
         )
-        return self._trainer.train(start, weights, masks, order, validation_rows, on_row)
+        measured: list[Row] = []
+
+        def on_row(row: Row) -> None:
+            measured.append(row)
+            log.row(row, self._trainer.learning_rate)
+            self._listener.measured(training, row)
+
+        try:
+            return self._trainer.train(*start, order, validation_rows, on_row)
+        except DivergedError as error:
+            raise DivergedError(f"{training.path}: {error}") from None
+        finally:
+            metrics = self._store.path(training) / "metrics.csv"
+            metrics.write_text(metrics_csv(measured), encoding="utf-8")
 
     def _result(
         self, training: Training, outcome: Outcome, masks: Arrays, seconds: float

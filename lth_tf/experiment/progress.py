@@ -17,6 +17,12 @@ _log = logging.getLogger(__name__)
 _HEARTBEAT = 60  # seconds between lines where there is no terminal to draw a bar on
 
 
+def make_console() -> Console:
+    """Returns a console for the standard output; lines in a file are not broken at 80 columns."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
 class ProgressListener(contextlib.AbstractContextManager):
     """Draws a bar with the remaining time and the last accuracy; logs a line per training."""
 
@@ -73,7 +79,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         """Logs a finished training."""
         self._done += self._length(training)
         _log.info(
-            "%s  early stop at %s  test %.2f%% there, %.2f%% at the end  %.1f s",
+            "%s  early stop at %s: test %.2f%%  at end: %.2f%%  %.1f s",
             _name(training, result.density),
             f"{result.early_stop_iteration:,}",
             100 * result.test_accuracy_at_early_stop,
@@ -91,6 +97,5 @@ class ProgressListener(contextlib.AbstractContextManager):
 
 
 def _name(training: Training, density: float) -> str:
-    return (
-        f"replicate {training.replicate}  level {training.level:2d}  {training.arm}  {density:7.2%}"
-    )
+    where = f"replicate {training.replicate} level {training.level:2d}"
+    return f"{where}  {training.arm:6}  {density:7.2%}"

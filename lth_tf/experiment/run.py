@@ -14,7 +14,7 @@ from lth_tf.analysis.results_table import headline, results_table
 from lth_tf.experiment.execution import Execution
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
-from lth_tf.experiment.progress import ProgressListener
+from lth_tf.experiment.progress import ProgressListener, make_console
 from lth_tf.experiment.provenance import describe_start
 from lth_tf.experiment.results import Result
 from lth_tf.experiment.store import Store
@@ -57,7 +57,7 @@ def run_experiment(
         UserError: if the directory is in use or holds another experiment, the data cannot be had,
             or a loss is not finite. What is finished stays.
     """
-    console = console or Console(highlight=False)
+    console = console or make_console()
     use_gpus_sparingly()
     strategy = make_strategy(distribution)
     network = Network(experiment, data.info(experiment.recipe.dataset, data_dir))
@@ -67,7 +67,7 @@ def run_experiment(
     store = Store(folder)
     with store.lock(), _logging(folder / "run.log", console):
         on_log_file(folder / "run.log")
-        store.begin(experiment, describe_start(flags, distribution, trainer.xla))
+        store.begin(experiment, network.image, describe_start(flags, distribution, trainer.xla))
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
@@ -91,8 +91,7 @@ def _export_all(store: Store, network: Network, plan: Sequence[Training]) -> Non
     for training in plan:
         out = store.path(training) / "saved_model"
         if not out.exists():
-            weights = store.read_arrays(training, "weights")
-            export(network.build(seed=0), weights, out)
+            export(network.model, store.read_arrays(training, "weights"), out)
             _log.info("Exported %s", out)
 
 

@@ -11,10 +11,12 @@ import filelock
 import numpy as np
 
 from lth_tf import files
+from lth_tf.data import ImageInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result, results_csv
 from lth_tf.pruning import masks as packing
+from lth_tf.recipe import Recipe
 
 FORMAT = 1
 _log = logging.getLogger(__name__)
@@ -47,11 +49,12 @@ class Store:
             ) from None
         return lock
 
-    def begin(self, experiment: Experiment, start: Mapping[str, Any]) -> None:
+    def begin(self, experiment: Experiment, image: ImageInfo, start: Mapping[str, Any]) -> None:
         """Writes experiment.json, or checks that the one there is of the same experiment.
 
         Args:
             experiment: what is to be run.
+            image: the shape and number of its data.
             start: what is known of this start of it: flags, versions, hardware, time.
 
         Raises:
@@ -60,6 +63,7 @@ class Store:
         fields = {
             "format": FORMAT,
             "recipe": experiment.recipe.to_json(),
+            "data": {**vars(image), "image_shape": list(image.image_shape)},
             "seed": experiment.seed,
             "rounds": experiment.rounds,
             "replicates": experiment.replicates,
@@ -88,6 +92,23 @@ class Store:
                 "it was written by a newer version of lth_tf"
             )
         return fields
+
+    def experiment(self) -> Experiment:
+        """Returns the experiment that the directory holds.
+
+        Raises:
+            UserError: see `experiment_json`.
+        """
+        fields = self.experiment_json()
+        return Experiment(
+            recipe=Recipe.from_json(fields["recipe"]),
+            **{name: fields[name] for name in ("rounds", "replicates", "seed")},
+        )
+
+    def image(self) -> ImageInfo:
+        """Returns the shape and number of the experiment's data."""
+        fields = self.experiment_json()["data"]
+        return ImageInfo(**{**fields, "image_shape": tuple(fields["image_shape"])})
 
     def path(self, training: Training) -> Path:
         """Returns a training's folder."""
@@ -191,7 +212,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {**fields["recipe"], "seed": fields["seed"]}
+        return {**fields["recipe"], **fields["data"], "seed": fields["seed"]}
 
     there, here = flat(known), flat(wanted)
     names: Iterable[str] = [n for n in {**there, **here} if there.get(n) != here.get(n)]

@@ -1,5 +1,6 @@
 """TensorBoard: a training's scalars by iteration, hyperparameters, weights and densities."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lth_tf.training.measure import Row
 from lth_tf.training.trainer import Outcome
 
 
-class TensorBoardLog:
+class TensorBoardLog(contextlib.AbstractContextManager):
     """Writes one training's events into its folder."""
 
     def __init__(self, folder: Path, experiment: Experiment, training: Training) -> None:
@@ -58,6 +59,5 @@ class TensorBoardLog:
                 tf.summary.scalar(f"density/{layer}", mask.mean())
                 tf.summary.histogram(f"surviving_weights/{layer}", outcome.weights[name][mask])
 
-    def close(self) -> None:
-        """Closes the event file."""
+    def __exit__(self, *error: object) -> None:
         self._writer.close()

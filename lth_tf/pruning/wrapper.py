@@ -86,6 +86,13 @@ def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
     return MaskedLayer(copy) if is_maskable(layer) else copy
 
 
+def mask_layers(model: keras.Model) -> keras.Model:
+    """Copies a functional or Sequential model, every maskable layer wrapped, masks all ones."""
+    masked = keras.models.clone_model(model, clone_function=wrap)
+    masked.set_weights(model.get_weights())
+    return masked
+
+
 def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     """Returns a model's wrapped layers by kernel name."""
     return {
