@@ -18,6 +18,7 @@ _HOMES = {
     "get_masks": "lth_tf.pruning.wrapper",
     "load_data": "lth_tf.data",
     "mask_layers": "lth_tf.pruning.wrapper",
+    "named_weights": "lth_tf.pruning.kernels",
     "paper_recipe": "lth_tf.models",
     "prune": "lth_tf.pruning.masks",
     "run_experiment": "lth_tf.experiment.run",

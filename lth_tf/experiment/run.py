@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.logging import RichHandler
 
 from lth_tf import data
 from lth_tf.analysis.figures import draw_tickets
@@ -95,16 +94,24 @@ def _export_all(store: Store, network: Network, plan: Sequence[Training]) -> Non
             _log.info("Exported %s", out)
 
 
+class _ConsoleHandler(logging.Handler):
+    """Prints log lines above the progress bar, or plainly where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), markup=False, soft_wrap=True)
+
+
 @contextlib.contextmanager
 def _logging(log_file: Path, console: Console) -> Iterator[None]:
     """Sends this package's log lines to a file, with times, and to the console."""
     logger = logging.getLogger("lth_tf")
     to_file = logging.FileHandler(log_file)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    to_console = RichHandler(
-        console=console, show_time=False, show_level=False, show_path=False, highlighter=None
-    )
-    handlers = (to_file, to_console)
+    handlers = (to_file, _ConsoleHandler(console))
     before = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -65,13 +65,18 @@ class MaskedLayer(pruning_wrapper.PruneLowMagnitude):
             for kernel, mask, _ in self.pruning_vars:
                 # The variable inside Keras's autocasting one is what a strategy can update.
                 variable = getattr(kernel, "_variable", kernel)
-                strategy.extended.update(variable, lambda v, m: v.assign(v * m), args=(mask,))
+                strategy.extended.update(variable, _zero_where_pruned, args=(mask,))
 
         replica = tf.distribute.get_replica_context()
         if replica:
             replica.merge_call(zero_pruned)
         else:
             zero_pruned(tf.distribute.get_strategy())
+
+
+def _zero_where_pruned(kernel: tf.Variable, mask: tf.Variable) -> tf.Operation:
+    # Exactly zero also where a training that diverged has left an infinity.
+    return kernel.assign(tf.math.multiply_no_nan(kernel, mask))
 
 
 def is_maskable(layer: keras.layers.Layer) -> bool:
@@ -89,7 +94,8 @@ def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
 def mask_layers(model: keras.Model) -> keras.Model:
     """Copies a functional or Sequential model, every maskable layer wrapped, masks all ones."""
     masked = keras.models.clone_model(model, clone_function=wrap)
-    masked.set_weights(model.get_weights())
+    for layer, copy in zip(model.layers, masked.layers, strict=True):
+        copy.set_weights(layer.get_weights())
     return masked
 
 

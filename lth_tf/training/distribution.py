@@ -1,5 +1,7 @@
 """Devices: which there are, how a training is spread over them, and whether XLA pays on them."""
 
+import functools
+
 import tensorflow as tf
 import tf_keras as keras
 
@@ -8,7 +10,8 @@ from lth_tf.pruning.kernels import kernels
 
 STRATEGIES = {
     "none": tf.distribute.get_strategy,
-    "mirrored": tf.distribute.MirroredStrategy,
+    # One for the whole process: on CPUs, TensorFlow mixes up the sums of two of them.
+    "mirrored": functools.cache(tf.distribute.MirroredStrategy),
 }
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
 from lth_tf.errors import UserError
@@ -89,8 +90,11 @@ class Measure(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Evaluates the test set at the early-stopping iteration."""
         row = self.rows[self.best]
+        last = _snapshot(self.model)
+        # The loss can be finite all the same: a ReLU may make 0 of what is not a number.
+        if not all(np.isfinite(weight).all() for weight in last.values()):
+            raise _diverged("a weight is not finite", self._ends[-1])
         if row.test_accuracy is None:
-            last = _snapshot(self.model)
             set_weights(self.model, self._best_weights)
             row.test_accuracy = self._test()[1]
             set_weights(self.model, last)
@@ -100,10 +104,7 @@ class Measure(keras.callbacks.Callback):
         row = Row(iteration, train_loss, loss, accuracy)
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):
-                raise DivergedError(
-                    f"the {name} loss is {value} at iteration {iteration}; the usual cause is too "
-                    "high a learning rate (--learning_rate, --warmup) or --precision=mixed_float16"
-                )
+                raise _diverged(f"the {name} loss is {value}", iteration)
         if iteration in self._tested:
             row.test_accuracy = self._test()[1]
         self.rows.append(row)
@@ -111,6 +112,13 @@ class Measure(keras.callbacks.Callback):
             self.best = len(self.rows) - 1
             self._best_weights = _snapshot(self.model)
         self._on_row(row)
+
+
+def _diverged(what: str, iteration: int) -> DivergedError:
+    return DivergedError(
+        f"{what} at iteration {iteration}; the usual cause is too high a learning rate "
+        "(--learning_rate, --warmup) or --precision=mixed_float16"
+    )
 
 
 def _snapshot(model: keras.Model) -> dict:
