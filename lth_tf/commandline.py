@@ -1,25 +1,15 @@
-"""What the binaries share: flags without global state, help in groups, errors in one line.
+"""What the binaries share: flags without global state, help in groups, errors in one line."""
 
-TensorFlow's libraries write their start-up chatter straight to file descriptor 2. A binary keeps
-that off the terminal: it goes to a file, the run's log where there is one.
-"""
-
-import contextlib
-import os
-import shutil
-import signal
 import sys
-import tempfile
 import textwrap
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from absl import flags
 
 from lth_tf.errors import UserError
+from lth_tf.terminal import Terminal
 
 Groups = dict[str, list[str]]
 
@@ -32,41 +22,13 @@ _KINDS = {
 }
 
 
-class Chatter:
-    """Keeps what libraries write to file descriptor 2 in a file.
-
-    Attributes:
-        terminal: the terminal's own error stream.
-    """
-
-    def __init__(self) -> None:
-        sys.stderr.flush()
-        self.terminal: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8")
-        self._file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 (closed by `end`)
-        os.dup2(self._file.fileno(), 2)
-
-    def move_to(self, log: Path) -> None:
-        """Sends what was written so far, and what will be, to the end of a log file."""
-        sys.stderr.flush()
-        self._file.seek(0)
-        with open(log, "ab") as target:
-            shutil.copyfileobj(self._file, target)
-            os.dup2(target.fileno(), 2)
-
-    def end(self) -> None:
-        """Gives file descriptor 2 back to the terminal."""
-        sys.stderr.flush()
-        os.dup2(self.terminal.fileno(), 2)
-        self._file.close()
-
-
 def run(
     define: Callable[[flags.FlagValues], Groups],
-    main: Callable[[flags.FlagValues, Chatter], None],
+    main: Callable[[flags.FlagValues, Terminal], None],
     usage: str,
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Runs a binary: parses its flags, hides chatter, tells a user's mistake in one line.
+    """Runs a binary: parses its flags, guards the terminal, tells a user's mistake in one line.
 
     Args:
         define: defines the flags; returns their names in groups, by the group's title.
@@ -89,19 +51,19 @@ def run(
             raise UserError(f"{rest[1]}: not understood; flags are written --name=value")
     except (flags.Error, UserError) as error:
         return _fail(sys.stderr, error)
-    with _hidden_chatter() as chatter, _terminable():
+    with Terminal() as terminal:
         try:
-            main(values, chatter)
+            main(values, terminal)
         except KeyboardInterrupt:
-            print("\nStopped. The same command continues it.", file=chatter.terminal)
+            print("Stopped. The same command continues it.", file=terminal.errors)
             return 130
         except (UserError, OSError) as error:
-            return _fail(chatter.terminal, error)
+            return _fail(terminal.errors, error)
         except Exception:
             traceback.print_exc()
-            traceback.print_exc(file=chatter.terminal)
+            traceback.print_exc(file=terminal.errors)
             return _fail(
-                chatter.terminal, "the above is a fault of lth_tf, not of yours; please report it"
+                terminal.errors, "this is a fault of lth_tf, not of yours; please report it"
             )
     return 0
 
@@ -125,26 +87,3 @@ def help_text(values: flags.FlagValues, groups: Groups, usage: str) -> str:
 def _fail(stream: IO[str], error: Any) -> int:
     print(f"lth_tf: {error}", file=stream, flush=True)
     return 1
-
-
-@contextlib.contextmanager
-def _hidden_chatter() -> Iterator[Chatter]:
-    chatter = Chatter()
-    try:
-        yield chatter
-    finally:
-        chatter.end()
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Treats SIGTERM, as a scheduler sends it, like Ctrl-C."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

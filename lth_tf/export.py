@@ -8,6 +8,7 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
+from lth_tf.terminal import Terminal
 
 USAGE = """\
 Exports the sparse network of one level of a run, for use without this program.
@@ -32,7 +33,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     return {"Ticket": ["run", "replicate", "level", "weights"], "File": ["format", "out"]}
 
 
-def run(values: flags.FlagValues, chatter: commandline.Chatter) -> None:
+def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Exports the ticket that the flags describe.
 
     Raises:

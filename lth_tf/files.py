@@ -39,9 +39,13 @@ def write_text(path: Path, text: str) -> None:
 def write_arrays(
     path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Writes named arrays, and text about them, as a safetensors file, atomically."""
+    """Writes named arrays, and text about them, as a safetensors file, atomically.
+
+    The bytes are the same every time if `metadata` has one entry; the order of more is random.
+    """
     with atomic(path) as temporary:
-        temporary.write_bytes(save(dict(arrays), dict(metadata or {})))
+        shaped = {name: np.asarray(array) for name, array in arrays.items()}
+        temporary.write_bytes(save(shaped, dict(metadata or {})))
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -10,6 +10,7 @@ from absl import flags
 from lth_tf import commandline
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe
+from lth_tf.terminal import Terminal
 
 USAGE = """\
 Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
@@ -47,13 +48,18 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "distribution", "none", "Devices by tf.distribute: none or mirrored.", **common
     )
     flags.DEFINE_enum("xla", "auto", ["auto", "on", "off"], _XLA_HELP, **common)
+    flags.DEFINE_float(
+        "checkpoint_every", 180.0, "Seconds between checkpoints inside a training.",
+        lower_bound=0, **common,
+    )  # fmt: skip
     flags.DEFINE_bool("dry_run", False, "Print the plan and an estimate; run nothing.", **common)
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
     groups["Experiment"] = ["rounds", "replicates", "seed"]
     groups["Run"] = [
-        "data_dir", "runs_dir", "name", "distribution", "xla", "dry_run", "export_saved_model",
+        "data_dir", "runs_dir", "name", "distribution", "xla", "checkpoint_every", "dry_run",
+        "export_saved_model",
     ]  # fmt: skip
     return groups
 
@@ -105,7 +111,7 @@ def _parsed(field: dataclasses.Field, value: Any) -> Any:
         raise UserError(f"--{field.name}={','.join(value)}: must be {form}") from None
 
 
-def run(values: flags.FlagValues, chatter: commandline.Chatter) -> None:
+def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Runs the experiment that the flags describe.
 
     Raises:
@@ -139,9 +145,11 @@ def run(values: flags.FlagValues, chatter: commandline.Chatter) -> None:
         distribution=values["distribution"].value,
         xla=values["xla"].value,
         export_saved_model=values["export_saved_model"].value,
+        checkpoint_every=values["checkpoint_every"].value,
+        should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _given(values)],
         console=console,
-        on_log_file=chatter.move_to,
+        on_log_file=terminal.send_chatter_to,
     )
 
 

@@ -73,9 +73,13 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
+        for name in ("lr_drops", "marks"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "prune_layers", tuple(map(tuple, self.prune_layers)))
         self._check_choices()
         for name, least in _LEAST.items():
-            _require(self, name, getattr(self, name) >= least, f"at least {least}")
+            within = least <= getattr(self, name) < math.inf
+            _require(self, name, within, f"a finite number, at least {least}")
         for name in ("prune_conv", "prune_dense", "prune_output", "dropout"):
             _require(self, name, 0 <= getattr(self, name) < 1, "0 (off) or inside (0, 1)")
         for pattern, rate in self.prune_layers:
@@ -136,9 +140,7 @@ class Recipe:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Recipe":
         """Returns the recipe that `to_json` wrote."""
-        tuples = {name: tuple(fields[name]) for name in ("lr_drops", "marks")}
-        layers = tuple((pattern, rate) for pattern, rate in fields["prune_layers"])
-        return cls(**{**fields, **tuples, "prune_layers": layers})
+        return cls(**fields)
 
 
 _LEAST = {

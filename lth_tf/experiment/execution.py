@@ -1,6 +1,6 @@
 """Execution: runs an experiment's plan, training by training, leaving each in the store."""
 
-import time
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from lth_tf.experiment.tensorboard import TensorBoardLog
 from lth_tf.pruning import masks as pruning
 from lth_tf.pruning.scores import score
 from lth_tf.streams import Streams
+from lth_tf.training.checkpoint import Saving
 from lth_tf.training.invariants import check_pruned
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
@@ -54,6 +55,8 @@ class Execution:
         store: Store,
         trainer: Trainer,
         listener: Listener,
+        checkpoint_every: float,
+        should_stop: Callable[[], bool],
     ) -> None:
         """Takes what a run needs.
 
@@ -64,6 +67,8 @@ class Execution:
             store: where results go.
             trainer: trains the experiment's recipe on the data set.
             listener: is told of progress.
+            checkpoint_every: seconds between checkpoints inside a training.
+            should_stop: says whether to stop, at the next evaluation.
         """
         self._experiment = experiment
         self._network = network
@@ -71,15 +76,20 @@ class Execution:
         self._store = store
         self._trainer = trainer
         self._listener = listener
+        self._checkpoint_every = checkpoint_every
+        self._should_stop = should_stop
 
     def run(self) -> list[Result]:
         """Runs every training that is not complete; returns all results.
 
         Raises:
             DivergedError: if a loss is not finite; finished trainings stay.
+            KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
             UserError: if a file of a finished training is damaged.
         """
         for training in make_plan(self._experiment):
+            if self._should_stop():
+                raise KeyboardInterrupt
             if not self._store.is_done(training):
                 self._run(training)
         return self._store.update_results()
@@ -87,11 +97,10 @@ class Execution:
     def _run(self, training: Training) -> None:
         self._listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
-        began = time.monotonic()
         start = self._start(training)
         with TensorBoardLog(folder, self._experiment, training) as log:
             outcome = self._train(training, start, log)
-            result = self._result(training, outcome, start.masks, time.monotonic() - began)
+            result = self._result(training, outcome, start.masks)
             log.finish(outcome, start.masks, result)
         if training.level == 0:
             self._store.write_arrays(training, "initial", start.weights)
@@ -138,20 +147,20 @@ class Execution:
 
         def on_row(row: Row) -> None:
             measured.append(row)
-            log.row(row, self._trainer.learning_rate)
+            log.row(row)
             self._listener.measured(training, row)
 
+        path = self._store.checkpoint(training)
+        saving = Saving(path, self._checkpoint_every, self._should_stop)
         try:
-            return self._trainer.train(*start, order, validation_rows, on_row)
+            return self._trainer.train(*start, order, validation_rows, on_row, saving)
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
         finally:
             metrics = self._store.path(training) / "metrics.csv"
             metrics.write_text(metrics_csv(measured), encoding="utf-8")
 
-    def _result(
-        self, training: Training, outcome: Outcome, masks: Arrays, seconds: float
-    ) -> Result:
+    def _result(self, training: Training, outcome: Outcome, masks: Arrays) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
         marks = set(self._experiment.recipe.marks)
         remaining = {name: int(mask.sum()) for name, mask in masks.items()}
@@ -166,7 +175,7 @@ class Execution:
             test_accuracy_at_early_stop=best.test_accuracy,
             test_accuracy_final=last.test_accuracy,
             iterations=last.iteration,
-            seconds=round(seconds, 2),
+            seconds=round(outcome.seconds, 2),
             test_accuracy_at={
                 r.iteration: r.test_accuracy for r in outcome.rows if r.iteration in marks
             },

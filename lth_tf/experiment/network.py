@@ -9,7 +9,7 @@ import tf_keras as keras
 from lth_tf.data import ImageInfo
 from lth_tf.experiment.plan import Experiment
 from lth_tf.pruning import masks
-from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates
+from lth_tf.pruning.kernels import Kernel, kernels, rates, snapshot
 from lth_tf.training.trainer import build_model
 
 
@@ -37,7 +37,7 @@ class Network:
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """Draws theta_0, by name."""
-        return {name: v.numpy() for name, v in named_weights(self.build(seed)).items()}
+        return snapshot(self.build(seed))
 
     @cached_property
     def kernels(self) -> list[Kernel]:

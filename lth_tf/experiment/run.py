@@ -32,6 +32,8 @@ def run_experiment(
     distribution: str = "none",
     xla: str = "auto",
     export_saved_model: bool = False,
+    checkpoint_every: float = 180.0,
+    should_stop: Callable[[], bool] = lambda: False,
     flags: Sequence[str] = (),
     console: Console | None = None,
     on_log_file: Callable[[Path], None] = lambda path: None,
@@ -45,6 +47,8 @@ def run_experiment(
         distribution: "none" or "mirrored".
         xla: "auto", "on" or "off".
         export_saved_model: whether to export each level's trained network as well.
+        checkpoint_every: seconds between checkpoints inside a training.
+        should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
         console: where to draw; the standard output by default.
         on_log_file: is given the log file's path once there is one.
@@ -55,6 +59,7 @@ def run_experiment(
     Raises:
         UserError: if the directory is in use or holds another experiment, the data cannot be had,
             or a loss is not finite. What is finished stays.
+        KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
     """
     console = console or make_console()
     use_gpus_sparingly()
@@ -71,7 +76,10 @@ def run_experiment(
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
         with ProgressListener(console, experiment, pending) as listener:
-            results = Execution(experiment, network, images, store, trainer, listener).run()
+            execution = Execution(
+                experiment, network, images, store, trainer, listener, checkpoint_every, should_stop
+            )
+            results = execution.run()
         if export_saved_model:
             _export_all(store, network, plan)
         _conclude(results, folder, console)

@@ -115,11 +115,17 @@ class Store:
         return self.folder / training.path
 
     def clear(self, training: Training) -> Path:
-        """Empties the folder of a training that did not finish; returns the folder."""
+        """Empties the folder of a training that did not finish, but for its checkpoint."""
         folder = self.path(training)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path != self.checkpoint(training):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         return folder
+
+    def checkpoint(self, training: Training) -> Path:
+        """Returns the path of the checkpoint that an unfinished training goes on from."""
+        return self.path(training) / "checkpoint.safetensors"
 
     def is_done(self, training: Training) -> bool:
         """Says whether a training is complete."""
@@ -140,8 +146,9 @@ class Store:
     def write_masks(self, training: Training, masks: Mapping[str, np.ndarray]) -> None:
         """Writes a training's masks, bit-packed, with their shapes beside them."""
         packed = {name: packing.pack(mask) for name, mask in masks.items()}
-        shapes = {name: json.dumps(mask.shape) for name, mask in masks.items()}
-        files.write_arrays(self.path(training) / "masks.safetensors", packed, shapes)
+        shapes = json.dumps({name: mask.shape for name, mask in masks.items()})
+        path = self.path(training) / "masks.safetensors"
+        files.write_arrays(path, packed, {"shapes": shapes})
 
     def read_masks(self, training: Training) -> dict[str, np.ndarray]:
         """Reads the masks of a finished training, boolean arrays by kernel name.
@@ -149,18 +156,18 @@ class Store:
         Raises:
             UserError: if the file is missing or not what it was when the training ended.
         """
-        packed, shapes = files.read_arrays(self._checked(training, "masks.safetensors"))
-        return {
-            name: packing.unpack(packed[name], tuple(json.loads(shape)))
-            for name, shape in shapes.items()
-        }
+        packed, metadata = files.read_arrays(self._checked(training, "masks.safetensors"))
+        shapes = json.loads(metadata["shapes"])
+        return {name: packing.unpack(packed[name], tuple(shape)) for name, shape in shapes.items()}
 
     def finish(self, training: Training, result: Result) -> None:
         """Writes result.json, with checksums of the training's files: it is complete now."""
-        folder = self.path(training)
-        checksums = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+        folder, checkpoint = self.path(training), self.checkpoint(training)
+        lasting = (path for path in sorted(folder.iterdir()) if path != checkpoint)
+        checksums = {path.name: files.sha256(path) for path in lasting}
         fields = {**vars(result), "checksums": checksums}
         files.write_text(folder / "result.json", json.dumps(fields, indent=1) + "\n")
+        checkpoint.unlink(missing_ok=True)
 
     def result(self, training: Training) -> Result:
         """Returns a finished training's result.

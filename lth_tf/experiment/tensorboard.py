@@ -32,13 +32,13 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             hparams.hparams(values, trial_id=training.path)
         self._writer.flush()
 
-    def row(self, row: Row, learning_rate: float) -> None:
+    def row(self, row: Row) -> None:
         """Writes an evaluation's losses and accuracies, and the learning rate at it."""
         scalars = {
             "loss/train": row.train_loss,
             "loss/validation": row.validation_loss,
             "accuracy/validation": row.validation_accuracy,
-            "learning_rate": learning_rate,
+            "learning_rate": row.learning_rate,
         }
         with self._writer.as_default(row.iteration):
             for name, value in scalars.items():

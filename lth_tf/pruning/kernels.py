@@ -8,6 +8,7 @@ import dataclasses
 import fnmatch
 from collections.abc import Iterable
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import (
@@ -93,6 +94,11 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
                 raise UserError(f"{name}: two weights of the model have this name; it must be one")
             named[name] = variable
     return named
+
+
+def snapshot(model: keras.Model) -> dict[str, np.ndarray]:
+    """Returns a copy of a model's own weights by name, as arrays."""
+    return {name: variable.numpy() for name, variable in named_weights(model).items()}
 
 
 def unwrap(layer: keras.layers.Layer) -> keras.layers.Layer:

@@ -1,6 +1,7 @@
 """A Keras model whose `fit` runs a whole chunk of iterations per step, compiled as one loop."""
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -35,17 +36,22 @@ class StatelessDropout(keras.layers.Dropout):
     """Dropout whose noise is a function of (stream, iteration), not of what was drawn before.
 
     Attributes:
-        draw: set by the training loop while it traces an iteration: gives uniform numbers for a
-            shape without the batch axis.
+        given: what the training loop gives while it traces an iteration, in its `draw`: a function
+            that draws uniform numbers for a shape without the batch axis.
     """
 
-    draw: Any = None
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Makes the layer; the arguments are those of Keras's."""
+        super().__init__(*args, **kwargs)
+        # Each thread's own: tf.distribute traces replicas in threads that take turns.
+        self.given = threading.local()
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         """Drops inputs while a training loop runs; otherwise passes them on."""
-        if not training or self.draw is None:
+        draw = getattr(self.given, "draw", None)
+        if not training or draw is None:
             return inputs
-        kept = self.draw(inputs.shape[1:]) >= self.rate
+        kept = draw(inputs.shape[1:]) >= self.rate
         scaled = inputs / tf.cast(1 - self.rate, inputs.dtype)
         return tf.where(kept, scaled, tf.zeros_like(scaled))
 
@@ -125,10 +131,10 @@ class ChunkedModel(keras.Model):
             images = self._augment(images, draw(chunk["augment_key"][0], [3]))
         dropouts = [layer for layer in self.layers if isinstance(layer, StatelessDropout)]
         for place, layer in enumerate(dropouts):
-            layer.draw = functools.partial(draw, chunk["dropout_key"][0] ^ place)
+            layer.given.draw = functools.partial(draw, chunk["dropout_key"][0] ^ place)
         loss = self.train_step((images, labels))["loss"]
         for layer in dropouts:
-            layer.draw = None
+            layer.given.draw = None
         return loss
 
     def _draw(

@@ -17,19 +17,28 @@ class InvariantError(RuntimeError):
 class CheckInvariants(keras.callbacks.Callback):
     """Checks that a training starts from mask * theta and ends with its mask and exact zeros."""
 
-    def __init__(self, weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, np.ndarray],
+        masks: Mapping[str, np.ndarray],
+        from_start: bool = True,
+    ) -> None:
         """Makes the callback.
 
         Args:
             weights: theta by name, before masking.
             masks: boolean masks by kernel name; kernels without one are not pruned.
+            from_start: False for a training that goes on from a later state.
         """
         super().__init__()
+        self._from_start = from_start
         self._weights = weights
         self._masks = masks
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Checks that the ticket equals mask * theta to the bit."""
+        if not self._from_start:
+            return
         for name, variable in named_weights(self.model).items():
             mask = self._masks.get(name)
             theta = self._weights[name]

@@ -14,7 +14,7 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.errors import UserError
-from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.kernels import snapshot
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.rewind import set_weights
 
@@ -28,6 +28,7 @@ class Row:
         train_loss: mean loss of the iterations since the row before.
         validation_loss: mean cross-entropy of the validation examples.
         validation_accuracy: their accuracy.
+        learning_rate: learning rate of the last iteration.
         test_accuracy: the test examples' accuracy.
     """
 
@@ -35,6 +36,7 @@ class Row:
     train_loss: float | None
     validation_loss: float
     validation_accuracy: float
+    learning_rate: float
     test_accuracy: float | None = None
 
 
@@ -48,6 +50,7 @@ class Measure(keras.callbacks.Callback):
     Attributes:
         rows: the evaluations so far.
         best: index in `rows` of the lowest validation loss.
+        best_weights: the weights there, by name.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Measure(keras.callbacks.Callback):
         super().__init__()
         self.rows: list[Row] = []
         self.best = 0
+        self.best_weights: dict[str, np.ndarray] = {}
         self._validation = validation
         self._test = test
         self._start = start
@@ -79,9 +83,16 @@ class Measure(keras.callbacks.Callback):
         self._tested = {*marks, ends[-1]}
         self._on_row = on_row
 
+    def go_on(self, rows: list[Row], best: int, best_weights: dict[str, np.ndarray]) -> None:
+        """Takes over what was measured before the training was interrupted."""
+        self.rows, self.best, self.best_weights = rows, best, best_weights
+        for row in rows:
+            self._on_row(row)
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Evaluates the network as it is before training."""
-        self._evaluate(self._start, None)
+        if not self.rows:
+            self._evaluate(self._start, None)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Evaluates at the end of a chunk."""
@@ -90,18 +101,19 @@ class Measure(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Evaluates the test set at the early-stopping iteration."""
         row = self.rows[self.best]
-        last = _snapshot(self.model)
+        last = snapshot(self.model)
         # The loss can be finite all the same: a ReLU may make 0 of what is not a number.
         if not all(np.isfinite(weight).all() for weight in last.values()):
             raise _diverged("a weight is not finite", self._ends[-1])
         if row.test_accuracy is None:
-            set_weights(self.model, self._best_weights)
+            set_weights(self.model, self.best_weights)
             row.test_accuracy = self._test()[1]
             set_weights(self.model, last)
 
     def _evaluate(self, iteration: int, train_loss: float | None) -> None:
         loss, accuracy = self._validation()
-        row = Row(iteration, train_loss, loss, accuracy)
+        rate = float(self.model.optimizer.learning_rate)
+        row = Row(iteration, train_loss, loss, accuracy, rate)
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):
                 raise _diverged(f"the {name} loss is {value}", iteration)
@@ -110,7 +122,7 @@ class Measure(keras.callbacks.Callback):
         self.rows.append(row)
         if len(self.rows) == 1 or loss < self.rows[self.best].validation_loss:
             self.best = len(self.rows) - 1
-            self._best_weights = _snapshot(self.model)
+            self.best_weights = snapshot(self.model)
         self._on_row(row)
 
 
@@ -119,7 +131,3 @@ def _diverged(what: str, iteration: int) -> DivergedError:
         f"{what} at iteration {iteration}; the usual cause is too high a learning rate "
         "(--learning_rate, --warmup) or --precision=mixed_float16"
     )
-
-
-def _snapshot(model: keras.Model) -> dict:
-    return {name: variable.numpy() for name, variable in named_weights(model).items()}

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
-from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.kernels import named_weights, snapshot
 from lth_tf.pruning.wrapper import apply_masks
 from lth_tf.training.optimizers import Schedule, schedule_of
 
@@ -64,9 +64,7 @@ class Rewind(keras.callbacks.Callback):
         apply_masks(self.model)
 
     def _store(self) -> None:
-        self.weights = {
-            name: variable.numpy() for name, variable in named_weights(self.model).items()
-        }
+        self.weights = snapshot(self.model)
 
     def _put_back(self) -> None:
         set_weights(self.model, self.weights)

@@ -1,6 +1,7 @@
 """Trainer: one compiled model that runs any number of trainings of a recipe, one after another."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,9 +11,10 @@ import tf_keras as keras
 from lth_tf import models
 from lth_tf.data import ImageData
 from lth_tf.errors import UserError
-from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
+from lth_tf.training.checkpoint import Checkpoint, Resume, Saving, read_state
 from lth_tf.training.chunked import ChunkedModel, Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
@@ -32,12 +34,14 @@ class Outcome:
         early_stop: the one where the validation loss was lowest.
         weights: the trained weights by name, pruned ones zero.
         rewind_weights: the weights of the recipe's rewind iteration, where the training passed it.
+        seconds: how long it took, over all starts.
     """
 
     rows: list[Row]
     early_stop: Row
     weights: dict[str, np.ndarray]
     rewind_weights: dict[str, np.ndarray] | None
+    seconds: float
 
 
 class Trainer:
@@ -83,8 +87,9 @@ class Trainer:
         order: Order,
         validation_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
+        saving: Saving | None = None,
     ) -> Outcome:
-        """Runs one training, from iteration `start` to the recipe's end.
+        """Runs one training to the recipe's end, or goes on with one that was interrupted.
 
         Args:
             start: iteration to start from: 0, or the one that the weights were rewound to.
@@ -92,35 +97,46 @@ class Trainer:
             masks: boolean masks by kernel name; empty for the dense network.
             order: which examples make up each iteration.
             validation_rows: rows of the validation examples, as many as the recipe says.
-            on_row: is told of each evaluation.
+            on_row: is told of each evaluation, those before an interruption included.
+            saving: where and when the state is kept; a state that is there is gone on from.
 
         Raises:
             DivergedError: if a loss is not finite.
+            KeyboardInterrupt: if it was asked to stop; the state is kept.
         """
+        began = time.monotonic()
         recipe = self.recipe
+        state = read_state(saving.path) if saving else None
+        before = state.seconds if state else 0.0
         self._validation.set_examples(
             self._data.train_images[validation_rows], self._data.train_labels[validation_rows]
         )
         set_masks(self.model, masks)
+        first = state.iteration if state else start
         also = (*recipe.marks, recipe.rewind)
-        ends = chunk_ends(start, recipe.iterations, recipe.eval_every, also)
+        ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         measure = Measure(self._validation, self._test, start, ends, recipe.marks, on_row)
-        later = Rewind(recipe.rewind)
-        callbacks = [Rewind(start, weights), CheckInvariants(weights, masks), measure]
-        if start < recipe.rewind:
-            callbacks.append(later)
-        self.model.fit(order.dataset(start, ends), epochs=1, verbose=0, callbacks=callbacks)
+        callbacks = [CheckInvariants(weights, masks, from_start=state is None), measure]
+        if state:
+            measure.go_on(state.rows, state.best, state.arrays["best"])
+            callbacks.insert(0, Resume(state, start))
+        else:
+            callbacks.insert(0, Rewind(start, weights))
+        theta_k = Rewind(recipe.rewind)
+        if first < recipe.rewind:
+            callbacks.append(theta_k)
+        elif state:
+            theta_k.weights = state.arrays["rewind"]
+        if saving:
+            callbacks.append(Checkpoint(saving, ends, measure, theta_k, began - before))
+        self.model.fit(order.dataset(first, ends), epochs=1, verbose=0, callbacks=callbacks)
         return Outcome(
             rows=measure.rows,
             early_stop=measure.rows[measure.best],
-            weights={name: v.numpy() for name, v in named_weights(self.model).items()},
-            rewind_weights=later.weights,
+            weights=snapshot(self.model),
+            rewind_weights=theta_k.weights or None,
+            seconds=time.monotonic() - began + before,
         )
-
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate of the last iteration."""
-        return float(self.model.optimizer.learning_rate)
 
     def _build(self, data: ImageData) -> ChunkedModel:
         before = keras.mixed_precision.global_policy()
