@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -11,6 +11,9 @@ from lth_tf import commandline
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
+
+if TYPE_CHECKING:
+    from lth_tf.experiment.settings import Settings
 
 USAGE = """\
 Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
@@ -48,6 +51,13 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "distribution", "none", "Devices by tf.distribute: none or mirrored.", **common
     )
     flags.DEFINE_enum("xla", "auto", ["auto", "on", "off"], _XLA_HELP, **common)
+    flags.DEFINE_string(
+        "jobs", "1", "Trainings that run at the same time, in processes of their own, or auto.",
+        **common,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "threads", 0, "Threads of each process; 0 shares the cores out among the jobs.", **common
+    )
     flags.DEFINE_float(
         "checkpoint_every", 180.0, "Seconds between checkpoints inside a training.",
         lower_bound=0, **common,
@@ -57,15 +67,13 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
     groups["Experiment"] = ["rounds", "replicates", "seed"]
-    groups["Run"] = [
-        "data_dir", "runs_dir", "name", "distribution", "xla", "checkpoint_every", "dry_run",
-        "export_saved_model",
-    ]  # fmt: skip
+    grouped = {name for names in groups.values() for name in names}
+    groups["Run"] = [name for name in values if name not in grouped]
     return groups
 
 
 _XLA_HELP = (
-    "Compile the training loop with XLA (auto, on or off); auto does so on GPUs, and on CPUs for "
+    "Compile the training loop with XLA; auto does so on GPUs, and on CPUs for "
     "networks without convolutions."
 )
 
@@ -111,6 +119,25 @@ def _parsed(field: dataclasses.Field, value: Any) -> Any:
         raise UserError(f"--{field.name}={','.join(value)}: must be {form}") from None
 
 
+def settings_from_flags(values: flags.FlagValues, replicates: int) -> "Settings":
+    """Returns how the flags say to run an experiment of some replicates.
+
+    Raises:
+        UserError: if a value is wrong; the message names the flag.
+    """
+    from lth_tf.experiment.settings import Settings
+    from lth_tf.training.distribution import auto_jobs
+
+    jobs = values["jobs"].value
+    if jobs != "auto" and not jobs.isdecimal():
+        raise UserError(f"--jobs={jobs}: must be auto or a whole number of at least 1")
+    names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads")
+    return Settings(
+        jobs=auto_jobs(replicates) if jobs == "auto" else int(jobs),
+        **{name: values[name].value for name in names},
+    )
+
+
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Runs the experiment that the flags describe.
 
@@ -141,11 +168,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     run_experiment(
         experiment,
         folder,
-        data_dir=values["data_dir"].value,
-        distribution=values["distribution"].value,
-        xla=values["xla"].value,
+        settings_from_flags(values, experiment.replicates),
         export_saved_model=values["export_saved_model"].value,
-        checkpoint_every=values["checkpoint_every"].value,
         should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _given(values)],
         console=console,

@@ -7,9 +7,11 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.data import ImageInfo
+from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment
 from lth_tf.pruning import masks
 from lth_tf.pruning.kernels import Kernel, kernels, rates, snapshot
+from lth_tf.pruning.scores import score
 from lth_tf.training.trainer import build_model
 
 
@@ -59,6 +61,21 @@ class Network:
     def density(self, level: int) -> float:
         """The density at a level."""
         return self.remaining[level] / self.remaining[0]
+
+    def check(self) -> None:
+        """Checks that the recipe fits the network and the data set, before anything is written.
+
+        Raises:
+            UserError: if it does not; the message names the flag.
+        """
+        recipe, examples = self.experiment.recipe, self.image.train_size
+        if recipe.validation_size >= examples:
+            raise UserError(
+                f"--validation_size={recipe.validation_size}: must be below the {examples:,} "
+                f"training examples of --dataset={recipe.dataset}"
+            )
+        score(recipe.score)
+        self.remaining  # noqa: B018 (refuses layers that there are not, and rates unfit for a scope)
 
     @property
     def multiply_adds(self) -> int:

@@ -29,6 +29,7 @@ def print_preview(
     """
     recipe = experiment.recipe
     network = Network(experiment, data.info(recipe.dataset, data_dir))
+    network.check()
     store = Store(folder)
     plan = make_plan(experiment)
     done = {training for training in plan if store.is_done(training)}

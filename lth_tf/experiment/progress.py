@@ -40,6 +40,8 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._iterations = experiment.recipe.iterations
         self._total = sum(self._length(training) for training in pending)
         self._done = 0
+        self._now: dict[Training, int] = {}
+        self._density: dict[Training, float] = {}
         self._began = self._beat = time.monotonic()
         self._drawn = console.is_terminal
         columns = (
@@ -60,15 +62,16 @@ class ProgressListener(contextlib.AbstractContextManager):
 
     def started(self, training: Training, density: float) -> None:
         """Shows that a training starts."""
-        self._density = density
+        self._density[training] = density
         self._bar.update(self._task, description=f"{_name(training, density)}  compiling")
 
     def measured(self, training: Training, row: Row) -> None:
         """Moves the bar on; in a file, a line a minute."""
-        now = self._done + row.iteration - self._iterations + self._length(training)
+        self._now[training] = row.iteration - self._iterations + self._length(training)
+        now = self._done + sum(self._now.values())
         text = (
-            f"{_name(training, self._density)}  iteration {row.iteration:,}/{self._iterations:,}"
-            f"  validation {row.validation_accuracy:.2%}"
+            f"{_name(training, self._density[training])}  iteration {row.iteration:,}"
+            f"/{self._iterations:,}  validation {row.validation_accuracy:.2%}"
         )
         self._bar.update(self._task, completed=now, description=text)
         if not self._drawn and time.monotonic() - self._beat > _HEARTBEAT:
@@ -77,6 +80,7 @@ class ProgressListener(contextlib.AbstractContextManager):
 
     def finished(self, training: Training, result: Result) -> None:
         """Logs a finished training."""
+        self._now.pop(training, None)
         self._done += self._length(training)
         _log.info(
             "%s  early stop at %s: test %.2f%%  at end: %.2f%%  %.1f s",

@@ -1,5 +1,6 @@
 """Provenance: what a start of an experiment ran with, for experiment.json."""
 
+import dataclasses
 import datetime
 import importlib.metadata
 import os
@@ -11,28 +12,27 @@ from typing import Any
 
 import tensorflow as tf
 
+from lth_tf.experiment.settings import Settings
+
 _PACKAGES = ("lth_tf", "tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
 
 
-def describe_start(flags: Sequence[str], distribution: str, xla: bool) -> dict[str, Any]:
+def describe_start(flags: Sequence[str], settings: Settings) -> dict[str, Any]:
     """Returns what is known of a start: time, flags, versions, git revision, hardware.
 
     Args:
         flags: the command line's flags.
-        distribution: how the training is spread over devices.
-        xla: whether the training loop is compiled with XLA.
+        settings: how the experiment is run.
     """
     return {
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "flags": list(flags),
-        "distribution": distribution,
-        "xla": xla,
+        "settings": {**dataclasses.asdict(settings), "threads": settings.threads_per_job or "all"},
         "versions": {"python": platform.python_version(), **_versions()},
         "git_revision": _git_revision(),
         "hardware": {
             "processor": platform.processor() or platform.machine(),
             "cores": len(os.sched_getaffinity(0)),
-            "threads": tf.config.threading.get_intra_op_parallelism_threads() or "all",
             "memory_gib": round(_memory() / 2**30, 1),
             "gpus": [_gpu_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
         },

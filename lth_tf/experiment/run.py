@@ -10,16 +10,17 @@ from rich.console import Console
 from lth_tf import data
 from lth_tf.analysis.figures import draw_tickets
 from lth_tf.analysis.results_table import headline, results_table
-from lth_tf.experiment.execution import Execution
 from lth_tf.experiment.network import Network
+from lth_tf.experiment.parallel import run_parallel
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.progress import ProgressListener, make_console
 from lth_tf.experiment.provenance import describe_start
 from lth_tf.experiment.results import Result
+from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
+from lth_tf.experiment.worker import Worker
 from lth_tf.formats.saved_model import export_saved_model as export
-from lth_tf.training.distribution import make_strategy, use_gpus_sparingly
-from lth_tf.training.trainer import Trainer
+from lth_tf.training.distribution import count_gpus, set_threads, use_gpus_sparingly
 
 _log = logging.getLogger(__name__)
 
@@ -27,12 +28,9 @@ _log = logging.getLogger(__name__)
 def run_experiment(
     experiment: Experiment,
     folder: Path,
+    settings: Settings | None = None,
     *,
-    data_dir: str | None = None,
-    distribution: str = "none",
-    xla: str = "auto",
     export_saved_model: bool = False,
-    checkpoint_every: float = 180.0,
     should_stop: Callable[[], bool] = lambda: False,
     flags: Sequence[str] = (),
     console: Console | None = None,
@@ -43,11 +41,9 @@ def run_experiment(
     Args:
         experiment: what to run.
         folder: the run directory; made if it is not there, continued if it is.
-        data_dir: TFDS's folder, its own default if None.
-        distribution: "none" or "mirrored".
-        xla: "auto", "on" or "off".
+        settings: how to run it. Several jobs are started by `multiprocessing`'s spawn: a script
+            that calls this with more than one needs its `if __name__ == "__main__"`.
         export_saved_model: whether to export each level's trained network as well.
-        checkpoint_every: seconds between checkpoints inside a training.
         should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
         console: where to draw; the standard output by default.
@@ -62,28 +58,48 @@ def run_experiment(
         KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
     """
     console = console or make_console()
-    use_gpus_sparingly()
-    strategy = make_strategy(distribution)
-    network = Network(experiment, data.info(experiment.recipe.dataset, data_dir))
-    network.rates  # noqa: B018 (refuses patterns that fit no layer before anything is written)
-    images = data.load(experiment.recipe.dataset, data_dir)
-    trainer = Trainer(experiment.recipe, images, strategy, xla)
+    settings = settings or Settings()
+    if settings.jobs == 1:
+        set_threads(settings.threads)
+        use_gpus_sparingly()
+    network = Network(experiment, data.info(experiment.recipe.dataset, settings.data_dir))
+    network.check()
+    data.load(experiment.recipe.dataset, settings.data_dir)
     store = Store(folder)
     with store.lock(), _logging(folder / "run.log", console):
         on_log_file(folder / "run.log")
-        store.begin(experiment, network.image, describe_start(flags, distribution, trainer.xla))
+        store.begin(experiment, network.image, describe_start(flags, settings))
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
         with ProgressListener(console, experiment, pending) as listener:
-            execution = Execution(
-                experiment, network, images, store, trainer, listener, checkpoint_every, should_stop
-            )
-            results = execution.run()
+            _run_pending(network, store, settings, pending, listener, should_stop)
         if export_saved_model:
             _export_all(store, network, plan)
+        results = store.update_results()
         _conclude(results, folder, console)
     return results
+
+
+def _run_pending(
+    network: Network,
+    store: Store,
+    settings: Settings,
+    pending: Sequence[Training],
+    listener: ProgressListener,
+    should_stop: Callable[[], bool],
+) -> None:
+    if settings.jobs > 1 and len(pending) > 1:
+        run_parallel(
+            network.experiment, pending, store, settings, count_gpus(), listener, should_stop
+        )
+        return
+    worker = Worker(network, store, settings) if pending else None
+    for training in pending:
+        if should_stop():
+            raise KeyboardInterrupt
+        worker.run(training, listener, should_stop)
+        store.update_results()
 
 
 def _conclude(results: Sequence[Result], folder: Path, console: Console) -> None:

@@ -1,12 +1,15 @@
 """Devices: which there are, how a training is spread over them, and whether XLA pays on them."""
 
 import functools
+import os
 
 import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import kernels
+
+_JOB_MEMORY = 5 * 2**29  # bytes that a training on CIFAR-10 takes at most
 
 STRATEGIES = {
     "none": tf.distribute.get_strategy,
@@ -19,6 +22,42 @@ def use_gpus_sparingly() -> None:
     """Lets GPU memory grow as it is needed, so that several processes can share a GPU."""
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def count_gpus() -> int:
+    """Returns the number of GPUs that TensorFlow sees."""
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def auto_jobs(chains: int) -> int:
+    """Returns how many processes are fastest here for some trainings that need not wait.
+
+    One process per GPU or core, as far as memory goes: a process with one thread does more work
+    per thread than a process with several.
+
+    Args:
+        chains: trainings that can run at the same time.
+    """
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    devices = count_gpus() or len(os.sched_getaffinity(0))
+    return max(1, min(chains, devices, memory // _JOB_MEMORY))
+
+
+def set_threads(threads: int) -> None:
+    """Sets how many threads this process computes with; 0 leaves it to TensorFlow.
+
+    Raises:
+        UserError: if TensorFlow has started with another number already.
+    """
+    threading = tf.config.threading
+    if threads and threads != threading.get_intra_op_parallelism_threads():
+        try:
+            threading.set_intra_op_parallelism_threads(threads)
+            threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError:
+            raise UserError(
+                f"--threads={threads}: must be set before TensorFlow computes anything"
+            ) from None
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:

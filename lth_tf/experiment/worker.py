@@ -1,20 +1,22 @@
-"""Execution: runs an experiment's plan, training by training, leaving each in the store."""
+"""Worker: runs single trainings of an experiment, from the store and into it."""
 
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from lth_tf.data import ImageData, split
+from lth_tf.data import load, split
 from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Experiment, Training, make_plan
+from lth_tf.experiment.plan import Training
 from lth_tf.experiment.results import Result, metrics_csv
+from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.tensorboard import TensorBoardLog
 from lth_tf.pruning import masks as pruning
 from lth_tf.pruning.scores import score
 from lth_tf.streams import Streams
 from lth_tf.training.checkpoint import Saving
+from lth_tf.training.distribution import make_strategy
 from lth_tf.training.invariants import check_pruned
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
@@ -44,62 +46,61 @@ class Listener(Protocol):
         """A training is complete."""
 
 
-class Execution:
-    """Runs what is missing of an experiment's plan."""
+class Worker:
+    """Runs single trainings of an experiment, one after another, in this process.
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        network: Network,
-        data: ImageData,
-        store: Store,
-        trainer: Trainer,
-        listener: Listener,
-        checkpoint_every: float,
-        should_stop: Callable[[], bool],
-    ) -> None:
-        """Takes what a run needs.
+    A training's needs are read from the store and its files written there, so that it does not
+    matter which worker runs it, nor what that worker ran before.
+    """
+
+    def __init__(self, network: Network, store: Store, settings: Settings) -> None:
+        """Loads the data and builds the model.
 
         Args:
-            experiment: what to run.
             network: the experiment's network.
-            data: its data set.
             store: where results go.
-            trainer: trains the experiment's recipe on the data set.
-            listener: is told of progress.
-            checkpoint_every: seconds between checkpoints inside a training.
-            should_stop: says whether to stop, at the next evaluation.
-        """
-        self._experiment = experiment
-        self._network = network
-        self._data = data
-        self._store = store
-        self._trainer = trainer
-        self._listener = listener
-        self._checkpoint_every = checkpoint_every
-        self._should_stop = should_stop
-
-    def run(self) -> list[Result]:
-        """Runs every training that is not complete; returns all results.
+            settings: how to run.
 
         Raises:
-            DivergedError: if a loss is not finite; finished trainings stay.
-            KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
-            UserError: if a file of a finished training is damaged.
+            UserError: if the data cannot be had, or the recipe does not fit them.
         """
-        for training in make_plan(self._experiment):
-            if self._should_stop():
-                raise KeyboardInterrupt
-            if not self._store.is_done(training):
-                self._run(training)
-        return self._store.update_results()
+        self._experiment = network.experiment
+        self._network = network
+        self._store = store
+        self._settings = settings
+        recipe = self._experiment.recipe
+        strategy = make_strategy(settings.distribution)
+        self._data = load(recipe.dataset, settings.data_dir)
+        self._trainer = Trainer(recipe, self._data, strategy, settings.xla)
 
-    def _run(self, training: Training) -> None:
-        self._listener.started(training, self._network.density(training.level))
+    def run(
+        self,
+        training: Training,
+        listener: Listener,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Runs a training, or goes on with it, and leaves its files in the store.
+
+        Args:
+            training: what to run; what it needs must be complete.
+            listener: is told of progress.
+            should_stop: is asked at each evaluation whether to keep the state and stop.
+
+        Raises:
+            DivergedError: if a loss is not finite.
+            KeyboardInterrupt: if it was asked to stop; the state is kept.
+            UserError: if a file that it needs is damaged.
+        """
+        listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         start = self._start(training)
         with TensorBoardLog(folder, self._experiment, training) as log:
-            outcome = self._train(training, start, log)
+
+            def on_row(row: Row) -> None:
+                log.row(row)
+                listener.measured(training, row)
+
+            outcome = self._train(training, start, on_row, should_stop)
             result = self._result(training, outcome, start.masks)
             log.finish(outcome, start.masks, result)
         if training.level == 0:
@@ -109,8 +110,7 @@ class Execution:
         self._store.write_arrays(training, "weights", outcome.weights)
         self._store.write_masks(training, start.masks)
         self._store.finish(training, result)
-        self._store.update_results()
-        self._listener.finished(training, result)
+        listener.finished(training, result)
 
     def _start(self, training: Training) -> _Start:
         recipe = self._experiment.recipe
@@ -130,7 +130,13 @@ class Execution:
             initial = self._store.read_arrays(training.dense, "rewind")
         return _Start(recipe.rewind, initial, masks)
 
-    def _train(self, training: Training, start: _Start, log: TensorBoardLog) -> Outcome:
+    def _train(
+        self,
+        training: Training,
+        start: _Start,
+        on_row: Callable[[Row], None],
+        should_stop: Callable[[], bool],
+    ) -> Outcome:
         recipe, level = self._experiment.recipe, training.level
         streams = Streams(self._experiment.seed, training.replicate)
         rows, validation_rows = split(
@@ -143,17 +149,16 @@ class Execution:
             augment_key=streams.key("augment", level),
             dropout_key=streams.key("dropout", level),
         )
+        checkpoint = self._store.checkpoint(training)
+        saving = Saving(checkpoint, self._settings.checkpoint_every, should_stop)
         measured: list[Row] = []
 
-        def on_row(row: Row) -> None:
+        def on_each(row: Row) -> None:
             measured.append(row)
-            log.row(row)
-            self._listener.measured(training, row)
+            on_row(row)
 
-        path = self._store.checkpoint(training)
-        saving = Saving(path, self._checkpoint_every, self._should_stop)
         try:
-            return self._trainer.train(*start, order, validation_rows, on_row, saving)
+            return self._trainer.train(*start, order, validation_rows, on_each, saving)
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
         finally:

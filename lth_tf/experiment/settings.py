@@ -1,0 +1,40 @@
+"""Settings: how an experiment is run, as against what it is (its recipe, plan and seed)."""
+
+import dataclasses
+import os
+
+from lth_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How an experiment is run. Results depend on these at most in their last bits.
+
+    Attributes:
+        data_dir: TFDS's folder, its own default if None.
+        distribution: how a training is spread over devices, by name.
+        xla: "auto", "on" or "off".
+        checkpoint_every: seconds between checkpoints inside a training.
+        jobs: trainings that run at the same time, each in a process of its own.
+        threads: threads of each process; 0 shares the machine's cores out.
+    """
+
+    data_dir: str | None = None
+    distribution: str = "none"
+    xla: str = "auto"
+    checkpoint_every: float = 180.0
+    jobs: int = 1
+    threads: int = 0
+
+    @property
+    def threads_per_job(self) -> int:
+        """The threads of each process; 0 where one process may use all cores."""
+        if self.threads or self.jobs == 1:
+            return self.threads
+        return max(1, len(os.sched_getaffinity(0)) // self.jobs)
+
+    def __post_init__(self) -> None:
+        for name, least in (("jobs", 1), ("threads", 0), ("checkpoint_every", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise UserError(f"--{name}={value:g}: must be at least {least}")
