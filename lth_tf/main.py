@@ -47,8 +47,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_string(
         "name", None, "Run directory's name. Default: made of the recipe and the seed.", **common
     )
-    flags.DEFINE_string(
-        "distribution", "none", "Devices by tf.distribute: none or mirrored.", **common
+    flags.DEFINE_enum(
+        "distribution", "none", ["none", "mirrored"], "Devices by tf.distribute.", **common
     )
     flags.DEFINE_enum("xla", "auto", ["auto", "on", "off"], _XLA_HELP, **common)
     flags.DEFINE_string(

@@ -2,15 +2,14 @@
 
 import dataclasses
 import statistics
-import time
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from lth_tf.experiment.arithmetic import multiply_rate
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.results import Result
 
-_SIZE = 2048
 _EFFICIENCY = 0.5  # share of the matrix-multiply rate that training reaches, as a rule
 
 
@@ -46,16 +45,5 @@ def estimate(network: Network, results: Sequence[Result]) -> Estimate:
     operations = 6 * network.multiply_adds * recipe.batch_size * recipe.iterations
     evaluations = recipe.iterations / recipe.eval_every
     operations += 2 * network.multiply_adds * recipe.validation_size * evaluations
-    seconds = operations / (_EFFICIENCY * _multiply_rate())
+    seconds = operations / (_EFFICIENCY * multiply_rate())
     return Estimate(seconds, size, "its arithmetic and this machine's speed; a guess")
-
-
-def _multiply_rate() -> float:
-    """Measures float operations per second of a matrix product, the best of a few."""
-    matrix = tf.random.stateless_uniform([_SIZE, _SIZE], [0, 0])
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        tf.reduce_sum(tf.matmul(matrix, matrix)).numpy()
-        times.append(time.perf_counter() - began)
-    return 2 * _SIZE**3 / min(times)

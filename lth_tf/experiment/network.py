@@ -74,6 +74,12 @@ class Network:
                 f"--validation_size={recipe.validation_size}: must be below the {examples:,} "
                 f"training examples of --dataset={recipe.dataset}"
             )
+        if recipe.batch_size > examples - recipe.validation_size:
+            raise UserError(
+                f"--batch_size={recipe.batch_size}: must be at most the "
+                f"{examples - recipe.validation_size:,} training examples that "
+                f"--validation_size={recipe.validation_size} leaves"
+            )
         score(recipe.score)
         self.remaining  # noqa: B018 (refuses layers that there are not, and rates unfit for a scope)
 

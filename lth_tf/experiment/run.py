@@ -64,6 +64,7 @@ def run_experiment(
         use_gpus_sparingly()
     network = Network(experiment, data.info(experiment.recipe.dataset, settings.data_dir))
     network.check()
+    # Once, before anything is written: a set that must be downloaded, or cannot be, shows here.
     data.load(experiment.recipe.dataset, settings.data_dir)
     store = Store(folder)
     with store.lock(), _logging(folder / "run.log", console):

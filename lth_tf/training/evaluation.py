@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-_BATCH = 1_000
+_BATCH = 500  # examples at a time: activations of more would take gigabytes
 
 
 class Evaluator:

@@ -16,6 +16,7 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.optimizers import schedule_of
 from lth_tf.training.rewind import set_weights
 
 
@@ -112,7 +113,8 @@ class Measure(keras.callbacks.Callback):
 
     def _evaluate(self, iteration: int, train_loss: float | None) -> None:
         loss, accuracy = self._validation()
-        rate = float(self.model.optimizer.learning_rate)
+        optimizer = self.model.optimizer
+        rate = float(schedule_of(optimizer)(max(int(optimizer.iterations.numpy()) - 1, 0)))
         row = Row(iteration, train_loss, loss, accuracy, rate)
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):

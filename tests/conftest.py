@@ -1,0 +1,128 @@
+"""Tiny experiments of LeNet on mnist_5k, shared by the tests that look at what a run leaves."""
+
+import csv
+import multiprocessing
+import os
+import time
+
+import pytest
+
+# Some virtual machines list AMX among the CPU's features and kill the process that uses it, as
+# TensorFlow does in bfloat16.
+os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_FP16")
+
+TINY = (
+    "--dataset=mnist_5k",
+    "--iterations=200",
+    "--eval_every=20",
+    "--learning_rate=0.01",
+    "--xla=off",
+)
+REFERENCE = ("--rounds=2", "--replicates=2", "--marks=40")
+REWOUND = ("--rounds=1", "--rewind=20")
+_CHILD = """
+import os, sys
+for number in (1, 2):
+    os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+from lth_tf import main
+code = main.main(ARGV)
+sys.stdout.flush()
+os._exit(code)
+"""
+
+
+def argv(runs_dir, *flags):
+    """The command line of a tiny experiment."""
+    return ["lth_tf.main", *TINY, f"--runs_dir={runs_dir}", *flags]
+
+
+@pytest.fixture(scope="session")
+def run():
+    """Runs a tiny experiment in this process; returns its exit code."""
+    from lth_tf import main
+
+    return lambda runs_dir, *flags: main.main(argv(runs_dir, *flags))
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts a tiny experiment in a process of its own, which writes its output to runs_dir/log.
+
+    The process is forked from one that has imported TensorFlow, but not used it.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["lth_tf.main", "lth_tf.experiment.run"])
+    started = []
+
+    def start_process(runs_dir, *flags):
+        runs_dir.mkdir(exist_ok=True)
+        names = {"ARGV": argv(runs_dir, *flags), "LOG": str(runs_dir / "log")}
+        process = context.Process(target=exec, args=(_CHILD, names))
+        process.start()
+        started.append(process)
+        return process
+
+    yield start_process
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def wait_for():
+    """Waits for a file that a process will write."""
+
+    def wait(process, folder, pattern):
+        deadline = time.monotonic() + 120
+        while not any(folder.glob(pattern)):
+            assert process.is_alive(), "it ended before"
+            assert time.monotonic() < deadline, f"no {pattern}"
+            time.sleep(0.002)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def reference(run, tmp_path_factory):
+    """The run directory of an experiment of two replicates that nothing interrupted."""
+    runs_dir = tmp_path_factory.mktemp("reference")
+    assert run(runs_dir, "--name=e", *REFERENCE, "--export_saved_model") == 0
+    return runs_dir / "e"
+
+
+@pytest.fixture(scope="session")
+def rewound(run, tmp_path_factory):
+    """The run directory of an experiment that rewinds to iteration 20."""
+    runs_dir = tmp_path_factory.mktemp("rewound")
+    assert run(runs_dir, "--name=e", *REWOUND) == 0
+    return runs_dir / "e"
+
+
+@pytest.fixture(scope="session")
+def reference_flags():
+    """The flags of `reference`."""
+    return ("--name=e", *REFERENCE)
+
+
+@pytest.fixture(scope="session")
+def rewound_flags():
+    """The flags of `rewound`."""
+    return ("--name=e", *REWOUND)
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Reads results.csv as dicts."""
+    return lambda folder: list(csv.DictReader((folder / "results.csv").open()))
+
+
+@pytest.fixture(scope="session")
+def outcome(rows):
+    """Reads what must repeat to the bit: results without their seconds, arrays and metrics."""
+
+    def read(folder):
+        arrays = [*folder.glob("replicate_*/**/*.safetensors")]
+        files = [*arrays, *folder.glob("replicate_*/**/metrics.csv")]
+        results = [{k: v for k, v in row.items() if k != "seconds"} for row in rows(folder)]
+        return results, {str(f.relative_to(folder)): f.read_bytes() for f in files}
+
+    return read

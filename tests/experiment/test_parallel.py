@@ -1,0 +1,55 @@
+"""Jobs: the same results as one process, and one that dies takes no other with it."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+FLAGS = ("--name=e", "--rounds=1", "--replicates=2", "--threads=1")
+
+
+def processes_writing_to(log):
+    """The processes whose standard output is a file."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(process / "fd/1") == str(log):
+                found.append(int(process.name))
+        except OSError:
+            pass  # it ended, or is not ours
+    return found
+
+
+def finish(process):
+    process.join(240)
+    return process.exitcode
+
+
+def test_jobs_survive_each_other_and_change_no_bit(start, wait_for, outcome, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert finish(start(one, *FLAGS)) == 0
+
+    process = start(two, *FLAGS, "--jobs=2")
+    wait_for(process, two, "e/replicate_00/level_00/dense/events*")
+    (job,) = processes_writing_to(two / "e/job_0.log")
+    os.kill(job, signal.SIGKILL)
+    assert finish(process) == 1
+    told = (two / "log").read_text()
+    assert "replicate_00/level_00/dense failed" in told and "job_0.log ends" in told
+    assert not list(two.glob("e/replicate_00/*/*/result.json"))
+    assert len(list(two.glob("e/replicate_01/*/*/result.json"))) == 2
+
+    assert finish(start(two, *FLAGS, "--jobs=2")) == 0
+    assert outcome(two / "e") == outcome(one / "e")
+
+
+def test_jobs_end_with_the_process_that_started_them(start, wait_for, tmp_path):
+    process = start(tmp_path, *FLAGS, "--jobs=2", "--iterations=100000")
+    wait_for(process, tmp_path, "e/replicate_01/level_00/dense/events*")
+    logs = [tmp_path / f"e/job_{number}.log" for number in (0, 1)]
+    assert all(processes_writing_to(log) for log in logs)
+    process.kill()
+    deadline = time.monotonic() + 20
+    while any(processes_writing_to(log) for log in logs):
+        assert time.monotonic() < deadline, "a job outlives the process that started it"
+        time.sleep(0.1)

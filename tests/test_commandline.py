@@ -1,0 +1,132 @@
+"""A binary keeps chatter off the terminal, tells mistakes in one line and puts everything back."""
+
+import os
+import signal
+
+import pytest
+from absl import flags
+
+from lth_tf import commandline
+from lth_tf.errors import UserError
+
+
+def define(values):
+    flags.DEFINE_integer("rounds", 10, "Pruned trainings.", flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "Print only.", flag_values=values)
+    return {"Experiment": ["rounds"], "Run": ["dry_run"]}
+
+
+def end(error):
+    """A program that chatters on file descriptor 2, then ends with an error or without."""
+
+    def main(values, terminal):
+        os.write(2, b"chatter\n")
+        print("result", values["rounds"].value)
+        if error:
+            raise error
+
+    return main
+
+
+def go(main, *argv):
+    return commandline.run(define, main, "Usage.", ["program", *argv])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (None, 0, ""),
+        (UserError("--rounds=7: is odd"), 1, "lth_tf: --rounds=7: is odd\n"),
+        (OSError(13, "Permission denied", "x"), 1, "lth_tf: [Errno 13] Permission denied: 'x'\n"),
+        (KeyboardInterrupt(), 130, "Stopped. The same command continues it.\n"),
+    ],
+)
+def test_the_terminal_shows_one_line_and_is_as_before(capfd, error, code, told):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    before = os.fstat(2)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    assert go(end(error), "--rounds=7") == code
+    assert capfd.readouterr() == ("result 7\n", told)
+    os.write(2, b"back\n")
+    assert capfd.readouterr().err == "back\n"
+    assert os.path.samestat(os.fstat(2), before)
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
+
+
+def test_a_fault_of_ours_shows_its_traceback_and_asks_for_a_report(capfd):
+    assert go(end(ZeroDivisionError("oops"))) == 1
+    error = capfd.readouterr().err
+    assert error.startswith("Traceback") and "ZeroDivisionError: oops" in error
+    assert error.endswith("please report it\n") and "chatter" not in error
+
+
+def test_chatter_goes_to_the_log_once_there_is_one(capfd, tmp_path):
+    log = tmp_path / "run.log"
+
+    def main(values, terminal):
+        os.write(2, b"early\n")
+        terminal.send_chatter_to(log)
+        os.write(2, b"late\n")
+        print("seen", file=terminal.errors)
+
+    assert go(main) == 0
+    assert log.read_text() == "early\nlate\n"
+    assert capfd.readouterr().err == "seen\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_first_signal_asks_a_heedful_program_and_stops_another_at_once(capfd, number):
+    asked = []
+
+    def heedful(values, terminal):
+        asked.append(terminal.should_stop())
+        os.kill(os.getpid(), number)
+        asked.append(terminal.should_stop())
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+
+    def heedless(values, terminal):
+        os.kill(os.getpid(), number)
+        asked.append("went on")
+
+    assert go(heedful) == 130
+    assert asked == [False, True]
+    assert "Stopping at the next evaluation" in capfd.readouterr().err
+    assert go(heedless) == 130
+    assert asked == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("stray", "stray: not understood"),
+        ("--rounds=many", "--rounds=many"),
+        ("--roundz=3", "Did you mean: rounds"),
+        ("--flagfile=nowhere", "nowhere"),
+        ("--dry_run=maybe", "--dry_run=maybe"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(capfd, argument, told):
+    assert go(pytest.fail, argument) == 1
+    out, error = capfd.readouterr()
+    assert out == "" and error.startswith("lth_tf: ") and error.count("\n") == 1
+    assert told in error
+
+
+def test_flag_files_count_as_flags(capfd, tmp_path):
+    path = tmp_path / "a.flags"
+    path.write_text("# a comment\n--rounds=3\n")
+    assert go(end(None), f"--flagfile={path}") == 0
+    assert capfd.readouterr().out == "result 3\n"
+
+
+@pytest.mark.parametrize("argument", ["--help", "-h", "--helpfull"])
+def test_help_has_groups_meanings_and_defaults(capfd, argument):
+    assert go(pytest.fail, argument) == 0
+    assert capfd.readouterr().out == (
+        "Usage.\n\n"
+        "Experiment:\n  --rounds=N\n      Pruned trainings. Default: 10.\n\n"
+        "Run:\n  --dry_run\n      Print only.\n\n"
+        "Flags can also stand in a file, one a line: --flagfile=FILE.\n"
+    )

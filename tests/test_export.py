@@ -1,0 +1,167 @@
+"""An exported ticket is the trained one, in a file that plain TensorFlow reads."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from lth_tf import data, export
+from lth_tf.formats.saved_model import sizes
+
+# Prints the accuracy of each SavedModel given, with all that trained it blocked.
+PLAIN = """
+import sys
+for name in ("tf_keras", "tensorflow_model_optimization", "keras", "lth_tf"):
+    sys.modules[name] = None
+import numpy as np
+import tensorflow as tf
+images, labels = np.load(sys.argv[1]), np.load(sys.argv[2])
+assert images.dtype == np.uint8
+for folder in sys.argv[3:]:
+    serve = tf.saved_model.load(folder).signatures["serving_default"]
+    logits = serve(images=tf.constant(images))["logits"].numpy()
+    assert logits.dtype == np.float32
+    print(float((logits.argmax(-1) == labels).mean()))
+"""
+
+
+@pytest.fixture(scope="module")
+def accuracies(tmp_path_factory):
+    """Says how accurate SavedModels are on the test images, in a process of plain TensorFlow."""
+    folder = tmp_path_factory.mktemp("test_set")
+    arrays = data.load("mnist_5k")
+    np.save(folder / "images.npy", arrays.test_images)
+    np.save(folder / "labels.npy", arrays.test_labels)
+
+    def measure(folders):
+        files = [folder / "images.npy", folder / "labels.npy"]
+        command = [sys.executable, "-c", PLAIN, *map(str, [*files, *folders])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return [float(line) for line in done.stdout.split()]
+
+    return measure
+
+
+def go(*argv):
+    return export.main(["lth_tf.export", *map(str, argv)])
+
+
+def test_every_exported_level_has_the_accuracy_of_results_csv(
+    reference, rows, accuracies, tmp_path, capfd
+):
+    out = tmp_path / "new" / "ticket"
+    assert go(f"--run={reference}", "--replicate=1", "--level=1", f"--out={out}") == 0
+    table = {(int(r["replicate"]), int(r["level"])): r for r in rows(reference)}
+    told, error = capfd.readouterr()
+    assert error == ""
+    plain, packed = sizes(out)
+    accuracy = float(table[1, 1]["test_accuracy_final"])
+    assert told == (
+        f"{out}: level 1, density 80.04%\n{plain:,} bytes; {packed:,} bytes as gzip\n"
+        f"test accuracy in results.csv: {accuracy:.2%}\n"
+    )
+    # Those that --export_saved_model wrote, and this one.
+    folders = sorted(reference.rglob("saved_model"))
+    assert len(folders) == len(table) == 6
+    wanted = [float(row["test_accuracy_final"]) for row in table.values()]
+    assert len(set(wanted)) > 2
+    found = accuracies([*folders, out])
+    assert found == pytest.approx([*wanted, accuracy], abs=1e-9)
+
+
+def variables(folder):
+    """A SavedModel's variables by name."""
+    import tensorflow as tf
+
+    return {v.name.split(":")[0]: v.numpy() for v in tf.saved_model.load(str(folder)).weights}
+
+
+@pytest.mark.parametrize(
+    ("level", "source"), [(0, "initial"), (1, "initial"), (1, "rewind"), (0, "rewind")]
+)
+def test_initial_weights_are_what_the_training_started_from(
+    request, tmp_path, level, source, capfd
+):
+    run = request.getfixturevalue("rewound" if source == "rewind" else "reference")
+    out = tmp_path / "ticket"
+    capfd.readouterr()
+    assert go(f"--run={run}", f"--level={level}", "--weights=initial", f"--out={out}") == 0
+    assert "test accuracy" not in capfd.readouterr().out
+    found = variables(out)
+    # The dense network starts from theta_0, whatever its tickets are rewound to.
+    name = source if level else "initial"
+    theta = load_file(run / "replicate_00/level_00/dense" / f"{name}.safetensors")
+    folder = run / "replicate_00" / f"level_{level:02d}" / ("ticket" if level else "dense")
+    masks = load_file(folder / "masks.safetensors")
+    assert found.keys() == theta.keys()
+    for name, array in theta.items():
+        if name in masks:
+            mask = np.unpackbits(masks[name], count=array.size).reshape(array.shape)
+            array = np.where(mask, array, np.float32(0))
+        assert np.array_equal(found[name].view(np.uint32), array.view(np.uint32))
+
+
+def test_sizes_are_those_of_the_files_and_sparse_ones_compress_better(reference):
+    folders = [
+        reference / "replicate_00" / f"level_{n:02d}" / ("ticket" if n else "dense") / "saved_model"
+        for n in range(3)
+    ]
+    plain, packed = zip(*map(sizes, folders), strict=True)
+    for folder, size in zip(folders, plain, strict=True):
+        assert size == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    assert 4 * 266_610 < plain[0] < 1.2 * 4 * 266_610
+    assert plain[0] > packed[0] > packed[1] > packed[2]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--run=RUN", "--out=OUT/x"], "--level: must be given"),
+        (["--level=1", "--out=OUT/x"], "--run: must be given"),
+        (["--run=RUN", "--level=1"], "--out: must be given"),
+        (["--run=RUN", "--level=1", "--out=OUT"], "--out=OUT: exists already"),
+        (["--run=RUN", "--level=7", "--out=OUT/x"], "RUN: must have replicate_00/level_07/ticket"),
+        (["--run=RUN", "--level=-1", "--out=OUT/x"], "RUN: must have replicate_00/level_-1"),
+        (["--run=RUN", "--level=1", "--replicate=5", "--out=OUT/x"], "RUN: must have replicate_05"),
+        (["--run=OUT", "--level=1", "--out=OUT/x"], "OUT/experiment.json: "),
+        (["--run=RUN", "--level=1", "--format=onnx", "--out=OUT/x"], "--format=onnx"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_one_line(reference, tmp_path, capfd, flags, told):
+    def fill(text):
+        return text.replace("RUN", str(reference)).replace("OUT", str(tmp_path))
+
+    assert go(*map(fill, flags)) == 1
+    out, error = capfd.readouterr()
+    assert out == "" and error.count("\n") == 1 and error.startswith("lth_tf: ")
+    assert fill(told) in error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "masks.safetensors"])
+def test_an_altered_file_is_not_exported(reference, tmp_path, capfd, name):
+    run = tmp_path / "run"
+    shutil.copytree(reference, run)
+    path = run / "replicate_00/level_01/ticket" / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    flags = "trained" if name.startswith("weights") else "initial"
+    out = tmp_path / "x"
+    assert go(f"--run={run}", "--level=1", f"--weights={flags}", f"--out={out}") == 1
+    error = capfd.readouterr().err
+    assert error.startswith(f"lth_tf: {path}: ") and error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_a_run_of_a_newer_version_is_refused(reference, tmp_path, capfd):
+    fields = json.loads((reference / "experiment.json").read_text())
+    (tmp_path / "experiment.json").write_text(json.dumps({**fields, "format": 2}))
+    assert go(f"--run={tmp_path}", "--level=1", f"--out={tmp_path}/x") == 1
+    error = capfd.readouterr().err
+    assert error.startswith(f"lth_tf: {tmp_path}/experiment.json: ") and "newer" in error

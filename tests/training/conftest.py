@@ -1,0 +1,167 @@
+"""A tiny data set and networks, and trainings of them, on two logical CPUs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from lth_tf import models
+from lth_tf.data import ImageData
+from lth_tf.models import layers
+from lth_tf.pruning.kernels import named_weights
+from lth_tf.recipe import Recipe
+from lth_tf.streams import Streams
+from lth_tf.training.order import Order
+from lth_tf.training.trainer import Trainer, build_model
+
+# Before anything runs on TensorFlow: afterwards it refuses.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+TRAIN, VALIDATION, TEST = 160, 50, 70
+RECIPE = Recipe(
+    model="tiny",
+    dataset="tiny",
+    validation_size=VALIDATION,
+    augment="none",
+    iterations=30,
+    batch_size=8,
+    optimizer="sgd",
+    learning_rate=0.1,
+    prune_conv=0.3,
+    prune_dense=0.3,
+    prune_output=0.3,
+    eval_every=10,
+)
+
+
+def network(convolutional, normalised):
+    """A builder of networks with every kind of layer, or without some."""
+
+    def build(image_shape, classes, seed, dropout=0.0):
+        init = layers.Initializers(seed)
+        images = keras.Input(image_shape, name="images")
+        x = layers.scale(images)
+        if convolutional:
+            x = keras.layers.Conv2D(
+                4, 3, use_bias=False, kernel_initializer=init("conv"), name="conv"
+            )(x)
+            x = layers.batch_norm_relu(x, "conv") if normalised else keras.layers.ReLU()(x)
+            x = keras.layers.MaxPooling2D(name="pool")(x)
+        x = keras.layers.Flatten(name="flatten")(x)
+        x = layers.hidden(x, 12, "dense1", init, dropout)
+        x = layers.hidden(x, 12, "dense2", init, dropout)
+        return keras.Model(images, layers.output(x, classes, init), name="tiny")
+
+    return build
+
+
+STREAMS = Streams(seed=3, replicate=1)
+NETWORKS = {
+    "tiny": (network(convolutional=True, normalised=True), RECIPE),
+    "not_normalised": (network(convolutional=True, normalised=False), RECIPE),
+    "dense": (network(convolutional=False, normalised=False), RECIPE),
+}
+
+
+@dataclasses.dataclass
+class Setting:
+    """A recipe on the tiny data, and what one training of it takes."""
+
+    recipe: Recipe
+    data: ImageData
+    streams: Streams = STREAMS
+
+    @property
+    def split(self):
+        """Rows of the training and of the validation examples."""
+        rows = np.random.default_rng(0).permutation(TRAIN)
+        return np.sort(rows[VALIDATION:]), np.sort(rows[:VALIDATION])
+
+    @property
+    def order(self):
+        """The order of round 0."""
+        return Order(
+            rows=self.split[0],
+            batch_size=self.recipe.batch_size,
+            epoch_generator=lambda epoch: self.streams.generator("order", 0, epoch),
+            augment_key=self.streams.key("augment", 0),
+            dropout_key=self.streams.key("dropout", 0),
+        )
+
+    @property
+    def held_out(self):
+        """The validation examples: images and labels."""
+        return self.data.train_images[self.split[1]], self.data.train_labels[self.split[1]]
+
+    @property
+    def weights(self):
+        """The initial weights by name."""
+        model = build_model(self.recipe, self.data.image_shape, self.data.classes, seed=5)
+        return {name: variable.numpy() for name, variable in named_weights(model).items()}
+
+    @property
+    def masks(self):
+        """Random masks of three quarters of each kernel."""
+        rng = np.random.default_rng(1)
+        found = {name: w.shape for name, w in self.weights.items() if name.endswith("/kernel")}
+        return {name: rng.random(shape) < 0.75 for name, shape in found.items()}
+
+    def trainer(self, strategy=None, xla="off"):
+        """Makes a trainer, on one device if no strategy is given."""
+        return Trainer(self.recipe, self.data, strategy or tf.distribute.get_strategy(), xla)
+
+    def train(self, trainer, **given):
+        """Trains; what is given replaces this setting's start, weights, masks, order or split."""
+        arguments = {
+            "start": 0,
+            "weights": self.weights,
+            "masks": self.masks,
+            "order": self.order,
+            "validation_rows": self.split[1],
+        }
+        return trainer.train(**{**arguments, **given})
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Three classes that differ in one quarter's brightness, under noise."""
+    rng = np.random.default_rng(7)
+    labels = rng.integers(0, 3, TRAIN + TEST).astype(np.int32)
+    images = rng.integers(0, 180, (TRAIN + TEST, 8, 8, 2))
+    for image, label in zip(images, labels, strict=True):
+        image[4 * (label // 2) :, 4 * (label % 2) :] += 40
+    images = images.clip(0, 255).astype(np.uint8)
+    return ImageData(
+        "tiny", images[:TRAIN], labels[:TRAIN], images[TRAIN:], labels[TRAIN:], classes=3
+    )
+
+
+@pytest.fixture
+def make(data, monkeypatch):
+    """Makes settings: the tiny recipe with some fields changed."""
+    for name, network in NETWORKS.items():
+        monkeypatch.setitem(models.NETWORKS, name, network)
+    return lambda **fields: Setting(RECIPE.override(**fields), data)
+
+
+@pytest.fixture
+def assert_same_bits():
+    """Compares dicts of arrays to the bit."""
+
+    def check(first, second):
+        assert first.keys() == second.keys()
+        for name, array in first.items():
+            assert array.dtype == second[name].dtype, name
+            assert array.tobytes() == second[name].tobytes(), name
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    """A strategy over two logical CPUs; TensorFlow mixes up the sums of two such strategies."""
+    return tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])

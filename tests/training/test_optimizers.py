@@ -1,0 +1,49 @@
+"""Optimizers and schedules follow the paper's convention."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from lth_tf.training.optimizers import Momentum, Schedule, make_optimizer
+
+
+def test_schedule_warms_up_and_drops_at_the_exact_iteration():
+    schedule = Schedule(0.1, drops=(20_000, 25_000), warmup=4)
+    expected = {0: 0, 1: 0.025, 3: 0.075, 4: 0.1, 5: 0.1, 19_999: 0.1, 20_000: 0.01,
+                24_999: 0.01, 25_000: 0.001, 30_000: 0.001}  # fmt: skip
+    assert {i: float(schedule(i)) for i in expected} == {
+        i: float(np.float32(rate)) for i, rate in expected.items()
+    }
+    schedule.start.assign(19_000)
+    assert float(schedule(999)) == np.float32(0.1)
+    assert float(schedule(1_000)) == np.float32(0.01)
+
+
+def test_schedule_without_drops_or_warmup_is_constant():
+    assert {float(Schedule(1.2e-3)(i)) for i in (0, 1, 50_000)} == {float(np.float32(1.2e-3))}
+
+
+def test_momentum_is_that_of_tensorflow_1_when_the_rate_drops():
+    gradients = np.float32([1.0, -2.0, 0.5, 3.0, 0.25, 1.0])
+    schedule = Schedule(0.1, drops=(3,))
+    variable, by_keras = tf.Variable(1.0), tf.Variable(1.0)
+    ours, keras_own = Momentum(schedule, momentum=0.9), keras.optimizers.SGD(schedule, 0.9)
+    weight, velocity, differences = 1.0, 0.0, []
+    for i, gradient in enumerate(gradients):
+        velocity = 0.9 * velocity + gradient
+        weight -= (0.1 if i < 3 else 0.01) * velocity
+        ours.apply_gradients([(tf.constant(gradient), variable)])
+        keras_own.apply_gradients([(tf.constant(gradient), by_keras)])
+        assert float(variable) == pytest.approx(weight, rel=1e-6)
+        differences.append(abs(float(by_keras) - weight))
+    assert max(differences[:3]) < 1e-6 and min(differences[3:]) > 0.01
+
+
+def test_optimizers_survive_their_configuration(make):
+    for rule in ("adam", "momentum", "sgd"):
+        recipe = make(optimizer=rule, warmup=2, lr_drops=(5, 9), learning_rate=0.5).recipe
+        optimizer = make_optimizer(recipe)
+        copy = type(optimizer).from_config(optimizer.get_config())
+        assert copy.get_config() == optimizer.get_config()
+        assert float(copy._learning_rate(7)) == np.float32(0.05)
