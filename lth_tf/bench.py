@@ -1,0 +1,101 @@
+"""python -m lth_tf.bench: measures the speed of training beside Keras and PyTorch."""
+
+import functools
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from lth_tf import commandline
+from lth_tf.recipe import PRECISIONS
+from lth_tf.terminal import Terminal
+
+USAGE = """\
+Measures training: Keras with tfmot's pruning, Keras, PyTorch where it is installed, and lth_tf.
+
+  python -m lth_tf.bench
+  python -m lth_tf.bench --model=lenet,resnet18 --precision=mixed_bfloat16 --json
+
+Nothing else should run on the machine meanwhile.
+"""
+
+
+def define_flags(values: flags.FlagValues) -> commandline.Groups:
+    """Defines this binary's flags; returns their names by group."""
+    common: dict[str, Any] = {"flag_values": values}
+    flags.DEFINE_list("model", ["lenet"], "Networks, by name.", **common)
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, ", ".join(PRECISIONS) + ".", **common)
+    flags.DEFINE_string(
+        "dataset", None, "Data set. Default: random images, as many and as large as the recipe's.",
+        **common,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "data_dir", None, "TFDS's folder. Default: $TFDS_DATA_DIR, or ~/tensorflow_datasets.",
+        **common,
+    )  # fmt: skip
+    flags.DEFINE_integer(
+        "iterations", None, "Iterations of one measurement. Default: a few seconds' worth.",
+        lower_bound=1, **common,
+    )  # fmt: skip
+    flags.DEFINE_integer("repetitions", 5, "Measurements of each.", lower_bound=1, **common)
+    flags.DEFINE_enum(
+        "xla", "auto", ["auto", "on", "off"], "Compile lth_tf's training with XLA.", **common
+    )
+    flags.DEFINE_integer("threads", 0, "Threads of each; 0 leaves it to TensorFlow.", **common)
+    flags.DEFINE_bool("json", False, "Print JSON instead of tables.", **common)
+    return {
+        "Training": ["model", "precision", "dataset", "data_dir", "xla"],
+        "Measurement": ["iterations", "repetitions", "threads", "json"],
+    }
+
+
+def run(values: flags.FlagValues, terminal: Terminal) -> None:
+    """Measures what the flags describe.
+
+    Raises:
+        UserError: for a user's mistake, in one line.
+    """
+    from lth_tf import models
+
+    for model in values["model"].value:
+        models.paper_recipe(model)
+    from rich.console import Console
+
+    from lth_tf.benchmark.contest import hold
+    from lth_tf.benchmark.report import contest_table, contests_json
+    from lth_tf.benchmark.task import make_task
+    from lth_tf.experiment.progress import make_console
+    from lth_tf.training.distribution import set_threads, use_gpus_sparingly
+
+    set_threads(values["threads"].value)
+    use_gpus_sparingly()
+    contests = []
+    settings = ("precision", "iterations", "dataset", "data_dir", "xla")
+    with Console(file=terminal.errors).status("starting") as status:
+        for model in values["model"].value:
+            with tempfile.TemporaryDirectory() as scratch:
+                given = {name: values[name].value for name in settings}
+                task = make_task(model, Path(scratch), **given)
+                on_turn = functools.partial(_show, status, model)
+                contests.append(hold(task, values["repetitions"].value, on_turn))
+            if not values["json"].value:
+                make_console().print(contest_table(contests[-1]))
+    if values["json"].value:
+        given = [values[name].serialize() for name in sorted(values) if values[name].present]
+        print(json.dumps(contests_json(contests, given), indent=1))
+
+
+def _show(status: Any, model: str, text: str) -> None:
+    status.update(f"{model}, {text}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the binary; returns its exit code."""
+    return commandline.run(define_flags, run, USAGE, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

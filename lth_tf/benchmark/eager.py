@@ -1,0 +1,107 @@
+"""Contestant (c): PyTorch in eager mode, masks multiplied in."""
+
+import time
+from collections.abc import Iterator
+
+import tf_keras as keras
+import torch
+from torch.nn import functional
+
+from lth_tf.benchmark.task import Task, threads
+from lth_tf.benchmark.twin import Twin
+from lth_tf.pruning.kernels import kernels
+from lth_tf.recipe import Recipe
+from lth_tf.training.trainer import build_model
+
+_LAYOUTS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
+_PRECISIONS = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
+_PADDING = 4
+
+
+class Eager:
+    """The usual training loop; of the two layouts of images in memory, the faster.
+
+    Attributes:
+        title: what it is, for a person.
+    """
+
+    def __init__(self, task: Task) -> None:
+        """Makes the network, and chooses its layout by a short trial of each."""
+        torch.set_num_threads(threads())
+        self._task = task
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._images = torch.from_numpy(task.data.train_images).to(self._device)
+        self._labels = torch.from_numpy(task.data.train_labels).long().to(self._device)
+        recipe = task.recipe
+        model = build_model(recipe, task.data.image_shape, task.data.classes, seed=0)
+        convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
+        layouts = list(_LAYOUTS) if convolutional else ["channels first"]
+        trials = {}
+        for layout in layouts:
+            self._start(model, layout)
+            self._seconds(2)
+            trials[layout] = self._seconds(max(2, task.warm_up))
+        chosen = min(trials, key=trials.__getitem__)
+        self._start(model, chosen)
+        self.title = "PyTorch eager, masked" + (f", {chosen}" if convolutional else "")
+
+    def measure(self) -> float:
+        """Returns the seconds of an iteration."""
+        self._seconds(self._task.warm_up)
+        return self._seconds(self._task.iterations) / self._task.iterations
+
+    def _start(self, model: keras.Model, layout: str) -> None:
+        self._twin = Twin(model, _LAYOUTS[layout]).to(self._device)
+        self._optimizer = _optimizer(self._task.recipe, self._twin)
+
+    def _seconds(self, iterations: int) -> float:
+        half = _PRECISIONS.get(self._task.recipe.precision)
+        scaler = torch.amp.GradScaler(self._device, enabled=half is torch.float16)
+        self._wait()
+        began = time.perf_counter()
+        for images, labels in self._batches(iterations):
+            self._optimizer.zero_grad()
+            with torch.autocast(self._device, half, enabled=half is not None):
+                loss = functional.cross_entropy(self._twin(images), labels)
+            scaler.scale(loss).backward()
+            scaler.step(self._optimizer)
+            scaler.update()
+        self._wait()
+        return time.perf_counter() - began
+
+    def _batches(self, iterations: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        rows = torch.from_numpy(self._task.order.batches(0, iterations)).to(self._device)
+        augmented = self._task.recipe.augment == "flip_crop"
+        for batch in rows:
+            images = self._images[batch]
+            yield _flip_crop(images) if augmented else images, self._labels[batch]
+
+    def _wait(self) -> None:
+        if self._device == "cuda":
+            torch.cuda.synchronize()
+
+
+def _optimizer(recipe: Recipe, twin: Twin) -> torch.optim.Optimizer:
+    parameters = list(twin.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1]},
+    ]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, recipe.learning_rate)
+    momentum = 0.9 if recipe.optimizer == "momentum" else 0.0
+    return torch.optim.SGD(groups, recipe.learning_rate, momentum)
+
+
+def _flip_crop(images: torch.Tensor) -> torch.Tensor:
+    """Does what `lth_tf.data.augment.flip_crop` does, for uint8 images [n, h, w, c]."""
+    size, height, width, _ = images.shape
+    device = images.device
+    top, left = torch.randint(2 * _PADDING + 1, (2, size, 1), device=device)
+    flip = torch.randint(2, (size, 1), device=device, dtype=torch.bool)
+    rows = top + torch.arange(height, device=device)
+    columns = left + torch.arange(width, device=device)
+    columns = torch.where(flip, width + 2 * _PADDING - 1 - columns, columns)
+    padded = functional.pad(images, (0, 0, *[_PADDING] * 4))
+    each = torch.arange(size, device=device)[:, None, None]
+    return padded[each, rows[:, :, None], columns[:, None, :]]

@@ -1,0 +1,92 @@
+"""The report: outcomes of contests as tables, with how they were measured, or as JSON."""
+
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+
+from lth_tf.benchmark.contest import Contest, has_torch
+from lth_tf.experiment.provenance import describe_start
+from lth_tf.experiment.settings import Settings
+
+
+def contest_table(contest: Contest) -> Group:
+    """Returns a table of milliseconds and ratios, and notes."""
+    recipe = contest.task.recipe
+    table = Table(
+        title=f"{recipe.model}, {recipe.precision}", title_justify="left", header_style="bold"
+    )
+    table.add_column("training")
+    for title in ("ms/iteration", "lowest to highest", "iterations/s", "time / lth_tf's"):
+        table.add_column(title, justify="right")
+    for name, score in contest.scores.items():
+        table.add_row(
+            score.title,
+            f"{score.median:.3g}",
+            f"{min(score.milliseconds):.3g} to {max(score.milliseconds):.3g}",
+            f"{1000 / score.median:,.1f}",
+            f"{contest.ratio(name):.2f}",
+            style="bold" if name == "lth_tf" else None,
+        )
+    return Group(table, *_notes(contest))
+
+
+def contests_json(contests: Sequence[Contest], flags: Sequence[str]) -> dict[str, Any]:
+    """Returns the outcomes, and the machine and versions they were measured with, as JSON values.
+
+    Args:
+        contests: the outcomes.
+        flags: the command line's flags.
+    """
+    start = describe_start(flags, Settings())
+    start["versions"]["torch"] = importlib.metadata.version("torch") if has_torch() else None
+    return {**start, "contests": [_contest_json(contest) for contest in contests]}
+
+
+def _contest_json(contest: Contest) -> dict[str, Any]:
+    return {
+        "recipe": contest.task.recipe.to_json(),
+        "data": contest.task.data.name,
+        "iterations": contest.task.iterations,
+        "xla": contest.xla,
+        "threads": contest.threads,
+        "operations_per_iteration": contest.operations,
+        "matrix_multiply_operations_per_second": contest.rate,
+        "chunk_share_of_rate": contest.share,
+        "contestants": {
+            name: {
+                "title": score.title,
+                "milliseconds_per_iteration": score.median,
+                "ratio_to_lth_tf": contest.ratio(name),
+                "repetitions": score.milliseconds,
+            }
+            for name, score in contest.scores.items()
+        },
+    }
+
+
+def _notes(contest: Contest) -> Iterator[str]:
+    task, recipe = contest.task, contest.task.recipe
+    repetitions = len(contest.scores["lth_tf"].milliseconds)
+    yield (
+        f"Medians of {repetitions} x {task.iterations:,} iterations, the contestants in turn, "
+        "after a warm-up each time. All: "
+        f"batch {recipe.batch_size}, {recipe.optimizer}, augmentation {recipe.augment}, weight "
+        f"decay {recipe.weight_decay:g}, {contest.threads} threads, the same batches of "
+        f"{task.data.name} images in memory."
+    )
+    yield (
+        f"lth_tf: XLA {'on' if contest.xla else 'off'}; {recipe.validation_size:,} examples "
+        f"validated every {recipe.eval_every} iterations, metrics, TensorBoard, progress, and a "
+        f"checkpoint every {Settings().checkpoint_every:g} s. The others: none of that."
+    )
+    yield (
+        f"An iteration takes {contest.operations / 1e6:,.0f} MFLOP (6 x multiply-adds x batch, "
+        "less the first layer's gradient of its inputs). The compiled chunk does "
+        f"{contest.share:.0%} of the {contest.rate / 1e9:,.0f} GFLOP/s of this machine's float32 "
+        "matrix product."
+    )
+    if not has_torch():
+        yield "PyTorch is not installed; pip install 'lth_tf[bench]' adds it to the comparison."
