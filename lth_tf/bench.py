@@ -26,8 +26,10 @@ Nothing else should run on the machine meanwhile.
 def define_flags(values: flags.FlagValues) -> commandline.Groups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
-    flags.DEFINE_list("model", ["lenet"], "Networks, by name.", **common)
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, ", ".join(PRECISIONS) + ".", **common)
+    flags.DEFINE_list("model", None, "Networks, by name. Default: lenet.", **common)
+    flags.DEFINE_enum(
+        "precision", "float32", PRECISIONS, "Of all; PyTorch's by autocast.", **common
+    )
     flags.DEFINE_string(
         "dataset", None, "Data set. Default: random images, as many and as large as the recipe's.",
         **common,
@@ -60,7 +62,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """
     from lth_tf import models
 
-    for model in values["model"].value:
+    names = values["model"].value or ["lenet"]
+    for model in names:
         models.paper_recipe(model)
     from rich.console import Console
 
@@ -75,7 +78,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     contests = []
     settings = ("precision", "iterations", "dataset", "data_dir", "xla")
     with Console(file=terminal.errors).status("starting") as status:
-        for model in values["model"].value:
+        for model in names:
             with tempfile.TemporaryDirectory() as scratch:
                 given = {name: values[name].value for name in settings}
                 task = make_task(model, Path(scratch), **given)

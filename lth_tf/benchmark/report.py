@@ -24,13 +24,17 @@ def contest_table(contest: Contest) -> Group:
     for name, score in contest.scores.items():
         table.add_row(
             score.title,
-            f"{score.median:.3g}",
-            f"{min(score.milliseconds):.3g} to {max(score.milliseconds):.3g}",
+            _number(score.median),
+            f"{_number(min(score.milliseconds))} to {_number(max(score.milliseconds))}",
             f"{1000 / score.median:,.1f}",
             f"{contest.ratio(name):.2f}",
             style="bold" if name == "lth_tf" else None,
         )
     return Group(table, *_notes(contest))
+
+
+def _number(milliseconds: float) -> str:
+    return f"{milliseconds:,.{0 if milliseconds >= 100 else 2}f}"
 
 
 def contests_json(contests: Sequence[Contest], flags: Sequence[str]) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from lth_tf.experiment.arithmetic import multiply_rate
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.results import Result
 
-_EFFICIENCY = 0.5  # share of the matrix-multiply rate that training reaches, as a rule
-
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
@@ -41,9 +39,10 @@ def estimate(network: Network, results: Sequence[Result]) -> Estimate:
         seconds = statistics.median(result.seconds for result in results)
         return Estimate(seconds, size, "the finished trainings")
     recipe = network.experiment.recipe
-    # Forward, and backward to inputs and weights; a multiply and an add each.
+    # Forward, and backward to inputs and weights; a multiply and an add each. Training runs, as a
+    # rule, about as fast as a large matrix product.
     operations = 6 * network.multiply_adds * recipe.batch_size * recipe.iterations
     evaluations = recipe.iterations / recipe.eval_every
     operations += 2 * network.multiply_adds * recipe.validation_size * evaluations
-    seconds = operations / (_EFFICIENCY * multiply_rate())
+    seconds = operations / multiply_rate()
     return Estimate(seconds, size, "its arithmetic and this machine's speed; a guess")

@@ -46,11 +46,17 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._drawn = console.is_terminal
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=8),
             TextColumn("{task.percentage:>3.0f}%"),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        self._bar = Progress(*columns, console=console, disable=not self._drawn, transient=True)
+        self._bar = Progress(
+            *columns,
+            console=console,
+            disable=not self._drawn,
+            transient=True,
+            speed_estimate_period=3600,  # seconds; a large network is measured every few minutes
+        )
         self._task = self._bar.add_task("starting", total=max(self._total, 1))
 
     def __enter__(self) -> "ProgressListener":
@@ -63,20 +69,19 @@ class ProgressListener(contextlib.AbstractContextManager):
     def started(self, training: Training, density: float) -> None:
         """Shows that a training starts."""
         self._density[training] = density
-        self._bar.update(self._task, description=f"{_name(training, density)}  compiling")
+        self._bar.update(self._task, description=f"{_place(training)}  compiling")
 
     def measured(self, training: Training, row: Row) -> None:
         """Moves the bar on; in a file, a line a minute."""
         self._now[training] = row.iteration - self._iterations + self._length(training)
         now = self._done + sum(self._now.values())
-        text = (
-            f"{_name(training, self._density[training])}  iteration {row.iteration:,}"
-            f"/{self._iterations:,}  validation {row.validation_accuracy:.2%}"
-        )
-        self._bar.update(self._task, completed=now, description=text)
+        state = f"{row.iteration:,}/{self._iterations:,}  validation {row.validation_accuracy:.1%}"
+        # Short: on a terminal of 80 columns the remaining time must find room behind it.
+        self._bar.update(self._task, completed=now, description=f"{_place(training)}  {state}")
         if not self._drawn and time.monotonic() - self._beat > _HEARTBEAT:
             self._beat = time.monotonic()
-            _log.info("%s  %s left", text, self._left(now))
+            name = _name(training, self._density[training])
+            _log.info("%s  iteration %s  %s left", name, state, self._left(now))
 
     def finished(self, training: Training, result: Result) -> None:
         """Logs a finished training."""
@@ -95,11 +100,16 @@ class ProgressListener(contextlib.AbstractContextManager):
         return self._iterations - (self._rewind if training.level else 0)
 
     def _left(self, done: int) -> str:
-        elapsed = time.monotonic() - self._began
-        seconds = elapsed / done * (self._total - done) if done else 0
+        if not done:
+            return "unknown time"
+        seconds = (time.monotonic() - self._began) / done * (self._total - done)
         return str(datetime.timedelta(seconds=round(seconds)))
 
 
 def _name(training: Training, density: float) -> str:
     where = f"replicate {training.replicate} level {training.level:2d}"
     return f"{where}  {training.arm:6}  {density:7.2%}"
+
+
+def _place(training: Training) -> str:
+    return f"replicate {training.replicate} level {training.level}"

@@ -25,7 +25,7 @@ def describe_start(flags: Sequence[str], settings: Settings) -> dict[str, Any]:
         settings: how the experiment is run.
     """
     return {
-        "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "flags": list(flags),
         "settings": {**dataclasses.asdict(settings), "threads": settings.threads_per_job or "all"},
         "versions": {"python": platform.python_version(), **_versions()},

@@ -85,6 +85,8 @@ class Store:
             UserError: if it is missing, damaged, or of a newer version.
         """
         path = self.folder / "experiment.json"
+        if not path.exists():
+            raise UserError(f"{self.folder}: must be a run directory, but has no experiment.json")
         fields = _read_json(path)
         if fields.get("format", FORMAT + 1) > FORMAT:
             raise UserError(
@@ -226,5 +228,6 @@ def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any
     differing = "; ".join(f"{n} is {there.get(n)} there, {here.get(n)} here" for n in names)
     if differing:
         raise UserError(
-            f"{folder}: holds another experiment ({differing}); give this one another --name"
+            f"{folder}: holds another experiment ({differing}); "
+            "give this one another --name, or remove the folder"
         )
