@@ -55,7 +55,8 @@ def run(
         try:
             main(values, terminal)
         except KeyboardInterrupt:
-            print("Stopped. The same command continues it.", file=terminal.errors)
+            goes_on = " The same command continues it." if terminal.heeded else ""
+            print(f"Stopped.{goes_on}", file=terminal.errors)
             return 130
         except (UserError, OSError) as error:
             return _fail(terminal.errors, error)

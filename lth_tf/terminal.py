@@ -23,10 +23,11 @@ class Terminal(contextlib.AbstractContextManager):
 
     Attributes:
         errors: the terminal's own error stream.
+        heeded: whether the program keeps what it has done when it is asked to stop.
     """
 
     def __init__(self) -> None:
-        self._heeded = self._stop = False
+        self.heeded = self._stop = False
 
     def __enter__(self) -> "Terminal":
         sys.stderr.flush()
@@ -54,11 +55,11 @@ class Terminal(contextlib.AbstractContextManager):
 
     def should_stop(self) -> bool:
         """Says whether a stop was asked for; who asks this promises to heed it."""
-        self._heeded = True
+        self.heeded = True
         return self._stop
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
-        if self._stop or not self._heeded:
+        if self._stop or not self.heeded:
             raise KeyboardInterrupt
         self._stop = True
         print("\nStopping at the next evaluation; again to stop at once.", file=self.errors)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from lth_tf.experiment.arithmetic import multiply_rate
+from lth_tf.experiment.arithmetic import multiply_adds, multiply_rate
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.results import Result
 
@@ -39,10 +39,11 @@ def estimate(network: Network, results: Sequence[Result]) -> Estimate:
         seconds = statistics.median(result.seconds for result in results)
         return Estimate(seconds, size, "the finished trainings")
     recipe = network.experiment.recipe
+    per_image = sum(multiply_adds(network.model).values())
     # Forward, and backward to inputs and weights; a multiply and an add each. Training runs, as a
     # rule, about as fast as a large matrix product.
-    operations = 6 * network.multiply_adds * recipe.batch_size * recipe.iterations
+    operations = 6 * per_image * recipe.batch_size * recipe.iterations
     evaluations = recipe.iterations / recipe.eval_every
-    operations += 2 * network.multiply_adds * recipe.validation_size * evaluations
+    operations += 2 * per_image * recipe.validation_size * evaluations
     seconds = operations / multiply_rate()
     return Estimate(seconds, size, "its arithmetic and this machine's speed; a guess")

@@ -82,13 +82,3 @@ class Network:
             )
         score(recipe.score)
         self.remaining  # noqa: B018 (refuses layers that there are not, and rates unfit for a scope)
-
-    @property
-    def multiply_adds(self) -> int:
-        """Multiply-adds of the dense network for one image."""
-        total = 0
-        for kernel in self.kernels:
-            output = self.model.get_layer(kernel.name.rsplit("/", 1)[0]).output_shape
-            positions = int(np.prod(output[1:-1])) if kernel.kind == "conv" else 1
-            total += kernel.size * positions
-        return total
