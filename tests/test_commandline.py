@@ -38,7 +38,7 @@ def go(main, *argv):
         (None, 0, ""),
         (UserError("--rounds=7: is odd"), 1, "lth_tf: --rounds=7: is odd\n"),
         (OSError(13, "Permission denied", "x"), 1, "lth_tf: [Errno 13] Permission denied: 'x'\n"),
-        (KeyboardInterrupt(), 130, "Stopped. The same command continues it.\n"),
+        (KeyboardInterrupt(), 130, "Stopped.\n"),
     ],
 )
 def test_the_terminal_shows_one_line_and_is_as_before(capfd, error, code, told):
@@ -92,9 +92,12 @@ def test_a_first_signal_asks_a_heedful_program_and_stops_another_at_once(capfd, 
 
     assert go(heedful) == 130
     assert asked == [False, True]
-    assert "Stopping at the next evaluation" in capfd.readouterr().err
+    told = capfd.readouterr().err
+    assert "Stopping at the next evaluation" in told
+    assert told.endswith("Stopped. The same command continues it.\n")
     assert go(heedless) == 130
     assert asked == [False, True]
+    assert capfd.readouterr().err == "Stopped.\n"
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_sizes_are_those_of_the_files_and_sparse_ones_compress_better(reference)
         (["--run=RUN", "--level=7", "--out=OUT/x"], "RUN: must have replicate_00/level_07/ticket"),
         (["--run=RUN", "--level=-1", "--out=OUT/x"], "RUN: must have replicate_00/level_-1"),
         (["--run=RUN", "--level=1", "--replicate=5", "--out=OUT/x"], "RUN: must have replicate_05"),
-        (["--run=OUT", "--level=1", "--out=OUT/x"], "OUT/experiment.json: "),
+        (["--run=OUT", "--level=1", "--out=OUT/x"], "OUT: must be a run directory"),
         (["--run=RUN", "--level=1", "--format=onnx", "--out=OUT/x"], "--format=onnx"),
     ],
 )

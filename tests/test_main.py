@@ -119,7 +119,8 @@ def test_a_directory_of_another_experiment_is_refused_by_each_field(
     assert run(reference.parent, *reference_flags, *changes) == 1
     out, error = capfd.readouterr()
     assert out == "" and error == (
-        f"lth_tf: {reference}: holds another experiment ({told}); give this one another --name\n"
+        f"lth_tf: {reference}: holds another experiment ({told}); "
+        "give this one another --name, or remove the folder\n"
     )
     assert (reference / "experiment.json").read_bytes() == before
 

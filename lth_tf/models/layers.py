@@ -48,6 +48,10 @@ def output(x: tf.Tensor, classes: int, init: Initializers) -> tf.Tensor:
 
 
 def batch_norm_relu(x: tf.Tensor, name: str, relu: bool = True) -> tf.Tensor:
-    """Adds batch normalisation, and a ReLU if asked for."""
-    x = keras.layers.BatchNormalization(name=f"{name}_bn")(x)
+    """Adds batch normalisation, and a ReLU if asked for.
+
+    Keras's momentum of 0.99 averages over about 100 iterations, in which a learning rate of 0.1
+    changes the network beyond recognition; 0.9 is what PyTorch has.
+    """
+    x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
