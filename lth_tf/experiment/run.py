@@ -20,7 +20,12 @@ from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.worker import Worker
 from lth_tf.formats.saved_model import export_saved_model as export
-from lth_tf.training.distribution import count_gpus, set_threads, use_gpus_sparingly
+from lth_tf.training.distribution import (
+    count_gpus,
+    leave_gpus,
+    set_threads,
+    use_gpus_sparingly,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +67,8 @@ def run_experiment(
     if settings.jobs == 1:
         set_threads(settings.threads)
         use_gpus_sparingly()
+    else:
+        leave_gpus()
     network = Network(experiment, data.info(experiment.recipe.dataset, settings.data_dir))
     network.check()
     # Once, before anything is written: a set that must be downloaded, or cannot be, shows here.

@@ -31,7 +31,14 @@ def paper_recipe(name: str) -> Recipe:
 def build(
     name: str, image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
 ) -> keras.Model:
-    """Builds a network by name; the arguments are those of its builder.
+    """Builds a network by name, as a functional model with Glorot normal initial weights.
+
+    Args:
+        name: one of `NETWORKS`.
+        image_shape: height, width and channels of the images (values 0-255).
+        classes: number of classes; the model returns one float32 logit for each.
+        seed: seed of the initial weights.
+        dropout: dropout rate, 0 for none.
 
     Raises:
         UserError: if there is no network of that name.

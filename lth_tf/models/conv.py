@@ -42,14 +42,14 @@ CONV6 = dataclasses.replace(
 def conv2(
     image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
 ) -> keras.Model:
-    """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. See `conv6` for the arguments."""
+    """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
     return _conv("conv2", (64,), image_shape, classes, seed, dropout)
 
 
 def conv4(
     image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
 ) -> keras.Model:
-    """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. See `conv6` for the arguments."""
+    """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
     return _conv("conv4", (64, 128), image_shape, classes, seed, dropout)
 
 
@@ -58,14 +58,7 @@ def conv6(
 ) -> keras.Model:
     """Builds Conv-6: 2,261,184 kernel weights on CIFAR-10.
 
-    Args:
-        image_shape: height, width and channels of the images (values 0-255).
-        classes: number of classes; the model returns one logit for each.
-        seed: seed of the initial weights.
-        dropout: dropout rate after each hidden dense layer.
-
-    Returns:
-        The functional model, Glorot normal initialised.
+    Dropout stands after each hidden dense layer. The arguments are those of `lth_tf.models.build`.
     """
     return _conv("conv6", (64, 128, 256), image_shape, classes, seed, dropout)
 

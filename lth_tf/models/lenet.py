@@ -25,14 +25,7 @@ def lenet(
 ) -> keras.Model:
     """Builds LeNet-300-100: three dense layers, 266,200 kernel weights on MNIST.
 
-    Args:
-        image_shape: height, width and channels of the images (values 0-255).
-        classes: number of classes; the model returns one logit for each.
-        seed: seed of the initial weights.
-        dropout: dropout rate after each hidden layer.
-
-    Returns:
-        The functional model, Glorot normal initialised.
+    Dropout stands after each hidden layer. The arguments are those of `lth_tf.models.build`.
     """
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")

@@ -35,14 +35,7 @@ def vgg19(
 ) -> keras.Model:
     """Builds VGG-19: 20,024,000 kernel weights on CIFAR-10, 20,018,880 of them prunable.
 
-    Args:
-        image_shape: height, width and channels of the images (values 0-255).
-        classes: number of classes; the model returns one logit for each.
-        seed: seed of the initial weights.
-        dropout: dropout rate before the output layer.
-
-    Returns:
-        The functional model, Glorot normal initialised.
+    Dropout stands before the output layer. The arguments are those of `lth_tf.models.build`.
     """
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")

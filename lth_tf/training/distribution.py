@@ -24,6 +24,12 @@ def use_gpus_sparingly() -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
 
 
+def leave_gpus() -> None:
+    """Keeps this process off the GPUs, which those that it starts will use."""
+    if count_gpus():
+        tf.config.set_visible_devices([], "GPU")
+
+
 def count_gpus() -> int:
     """Returns the number of GPUs that TensorFlow sees."""
     return len(tf.config.list_physical_devices("GPU"))
