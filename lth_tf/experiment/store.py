@@ -47,6 +47,7 @@ class Store:
                 f"{self.folder}: another process is running this experiment; "
                 "wait for it, or give this one another --name"
             ) from None
+        self._clear_up()
         return lock
 
     def begin(self, experiment: Experiment, image: ImageInfo, start: Mapping[str, Any]) -> None:
@@ -193,6 +194,13 @@ class Store:
         """Lists the finished trainings in order."""
         found = self.folder.glob("replicate_*/level_*/*/result.json")
         return sorted(_training(path.parent) for path in found)
+
+    def _clear_up(self) -> None:
+        """Removes what a process left that was killed while it wrote or tidied."""
+        for half_written in self.folder.glob("*.tmp"):
+            half_written.unlink()
+        for training in self.finished():
+            self.checkpoint(training).unlink(missing_ok=True)
 
     def _checked(self, training: Training, name: str) -> Path:
         path = self.path(training) / name

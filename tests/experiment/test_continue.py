@@ -42,6 +42,9 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     # Just when a round is complete.
     assert kill(signal.SIGKILL, "level_02/ticket/result.json") == -signal.SIGKILL
 
+    # What a kill leaves if it hits the moment between two steps of writing.
+    (folder / "results.csv.0.tmp").touch()
+    (folder / "replicate_00/level_00/dense/checkpoint.safetensors").touch()
     process = start(tmp_path, *flags)
     process.join(120)
     assert process.exitcode == 0
