@@ -97,12 +97,14 @@ def _run_pending(
     listener: ProgressListener,
     should_stop: Callable[[], bool],
 ) -> None:
-    if settings.jobs > 1 and len(pending) > 1:
+    if not pending:
+        return
+    if settings.jobs > 1:
         run_parallel(
             network.experiment, pending, store, settings, count_gpus(), listener, should_stop
         )
         return
-    worker = Worker(network, store, settings) if pending else None
+    worker = Worker(network, store, settings)
     for training in pending:
         if should_stop():
             raise KeyboardInterrupt
