@@ -50,6 +50,33 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable("lth_tf")
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam, a variable updated in one pass over memory.
+
+    Keras writes the update as a dozen operations. Where no compiler joins them, on CPUs without
+    XLA, they take a fifth of an iteration of a network with large dense layers.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        """Updates one variable by its gradient."""
+        place = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        beta_1, beta_2 = (tf.cast(b, variable.dtype) for b in (self.beta_1, self.beta_2))
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[place].handle,
+            v=self._velocities[place].handle,
+            beta1_power=beta_1**step,
+            beta2_power=beta_2**step,
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=tf.cast(self.epsilon, variable.dtype),
+            grad=gradient,
+        )
+
+
+@keras.saving.register_keras_serializable("lth_tf")
 class Momentum(keras.optimizers.SGD):
     """SGD with momentum as TensorFlow 1 (the paper's framework) and PyTorch have it.
 
@@ -60,8 +87,13 @@ class Momentum(keras.optimizers.SGD):
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         """Updates one variable by its gradient."""
         velocity = self.momentums[self._index_dict[self._var_key(variable)]]
-        velocity.assign(velocity * tf.cast(self.momentum, variable.dtype) + gradient)
-        variable.assign_sub(velocity * tf.cast(self.learning_rate, variable.dtype))
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=velocity.handle,
+            lr=tf.cast(self.learning_rate, variable.dtype),
+            grad=gradient,
+            momentum=tf.cast(self.momentum, variable.dtype),
+        )
 
 
 def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
@@ -70,7 +102,7 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     # The training loop compiles the update together with the rest.
     common = {"learning_rate": schedule, "jit_compile": False}
     optimizer = {
-        "adam": lambda: keras.optimizers.Adam(**common),
+        "adam": lambda: Adam(**common),
         "momentum": lambda: Momentum(momentum=0.9, **common),
         "sgd": lambda: keras.optimizers.SGD(**common),
     }[recipe.optimizer]()

@@ -8,14 +8,15 @@ from tensorflow_model_optimization.sparsity.keras import ConstantSparsity, prune
 
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import MaskedLayer, get_masks, masked_layers, set_masks, wrap
-from lth_tf.training.optimizers import Momentum
+from lth_tf.training.optimizers import Adam, Momentum
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1),
     "momentum": lambda: Momentum(0.05, momentum=0.9),
     "keras_momentum": lambda: keras.optimizers.SGD(0.05, 0.9, nesterov=True),
-    "adam": lambda: keras.optimizers.Adam(0.01),
+    "adam": lambda: Adam(0.01),
+    "keras_adam": lambda: keras.optimizers.Adam(0.01),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.training.optimizers import Momentum, Schedule, make_optimizer
+from lth_tf.training.optimizers import Adam, Momentum, Schedule, make_optimizer
 
 
 def test_schedule_warms_up_and_drops_at_the_exact_iteration():
@@ -38,6 +38,21 @@ def test_momentum_is_that_of_tensorflow_1_when_the_rate_drops():
         assert float(variable) == pytest.approx(weight, rel=1e-6)
         differences.append(abs(float(by_keras) - weight))
     assert max(differences[:3]) < 1e-6 and min(differences[3:]) > 0.01
+
+
+def test_adam_is_keras_adam():
+    rng = np.random.default_rng(0)
+    schedule = Schedule(0.01, drops=(30,), warmup=5)
+    ours, by_keras = (tf.Variable(np.linspace(-1, 1, 12, dtype=np.float32)) for _ in range(2))
+    optimizers = Adam(schedule, 0.8, 0.95), keras.optimizers.Adam(schedule, 0.8, 0.95)
+    for _ in range(50):
+        gradient = tf.constant(rng.normal(size=12).astype(np.float32))
+        for optimizer, variable in zip(optimizers, (ours, by_keras), strict=True):
+            optimizer.apply_gradients([(gradient, variable)])
+        np.testing.assert_allclose(ours.numpy(), by_keras.numpy(), rtol=1e-5, atol=1e-6)
+    moments = (optimizer.variables for optimizer in optimizers)
+    for one, other in zip(*moments, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_optimizers_survive_their_configuration(make):

@@ -7,13 +7,14 @@ import tf_keras as keras
 from lth_tf.pruning import masks
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import get_masks, set_masks, wrap
-from lth_tf.training.optimizers import Momentum, Schedule
+from lth_tf.training.optimizers import Adam, Momentum, Schedule
 from lth_tf.training.rewind import Rewind
 
 OPTIMIZERS = {
     "sgd_averaged": lambda: keras.optimizers.SGD(0.05, use_ema=True),
     "momentum": lambda: Momentum(0.02, momentum=0.9),
-    "adam": lambda: keras.optimizers.Adam(0.01),
+    "adam": lambda: Adam(0.01),
+    "keras_adam": lambda: keras.optimizers.Adam(0.01),
     "adagrad": lambda: keras.optimizers.Adagrad(0.01, initial_accumulator_value=0.3),
     "scaled": lambda: keras.mixed_precision.LossScaleOptimizer(
         keras.optimizers.Adam(0.01), initial_scale=64, dynamic_growth_steps=2
