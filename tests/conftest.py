@@ -24,6 +24,7 @@ _CHILD = """
 import os, sys
 for number in (1, 2):
     os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+exec(BEFORE)
 from lth_tf import main
 code = main.main(ARGV)
 sys.stdout.flush()
@@ -48,15 +49,16 @@ def run():
 def start():
     """Starts a tiny experiment in a process of its own, which writes its output to runs_dir/log.
 
-    The process is forked from one that has imported TensorFlow, but not used it.
+    The process is forked from one that has imported TensorFlow, but not used it. It executes the
+    Python code `before` first.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lth_tf.main", "lth_tf.experiment.run"])
     started = []
 
-    def start_process(runs_dir, *flags):
+    def start_process(runs_dir, *flags, before=""):
         runs_dir.mkdir(exist_ok=True)
-        names = {"ARGV": argv(runs_dir, *flags), "LOG": str(runs_dir / "log")}
+        names = {"ARGV": argv(runs_dir, *flags), "LOG": str(runs_dir / "log"), "BEFORE": before}
         process = context.Process(target=exec, args=(_CHILD, names))
         process.start()
         started.append(process)
