@@ -1,5 +1,6 @@
 """What the binaries share: flags without global state, help in groups, errors in one line."""
 
+import contextlib
 import sys
 import textwrap
 import traceback
@@ -51,21 +52,29 @@ def run(
             raise UserError(f"{rest[1]}: not understood; flags are written --name=value")
     except (flags.Error, UserError) as error:
         return _fail(sys.stderr, error)
-    with Terminal() as terminal:
-        try:
-            main(values, terminal)
-        except KeyboardInterrupt:
-            goes_on = " The same command continues it." if terminal.heeded else ""
-            print(f"Stopped.{goes_on}", file=terminal.errors)
-            return 130
-        except (UserError, OSError) as error:
-            return _fail(terminal.errors, error)
-        except Exception:
+    try:
+        with Terminal() as terminal:
+            return _guarded(main, values, terminal)
+    except OSError as error:
+        return _fail(sys.stderr, error)
+
+
+def _guarded(
+    main: Callable[[flags.FlagValues, Terminal], None], values: flags.FlagValues, terminal: Terminal
+) -> int:
+    try:
+        main(values, terminal)
+    except KeyboardInterrupt:
+        goes_on = " The same command continues it." if terminal.heeded else ""
+        print(f"Stopped.{goes_on}", file=terminal.errors)
+        return 130
+    except (UserError, OSError) as error:
+        return _fail(terminal.errors, error)
+    except Exception:
+        with contextlib.suppress(OSError):  # the disk that has the log may be full
             traceback.print_exc()
-            traceback.print_exc(file=terminal.errors)
-            return _fail(
-                terminal.errors, "this is a fault of lth_tf, not of yours; please report it"
-            )
+        traceback.print_exc(file=terminal.errors)
+        return _fail(terminal.errors, "this is a fault of lth_tf, not of yours; please report it")
     return 0
 
 

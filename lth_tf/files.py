@@ -9,9 +9,31 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors.numpy import save_file
 
 from lth_tf.errors import UserError
+
+
+def unwritable(path: Path | str, reason: object) -> UserError:
+    """Returns the error of a file that cannot be written, for whatever reason."""
+    return UserError(
+        f"{path}: could not be written ({reason}); its folder must be writable and have room. "
+        "What is finished stays; start the same command again"
+    )
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns the system's refusal to write `path` into an error that names it.
+
+    The system itself names a file that cannot be opened, but not one that a disk is too full for.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error.strerror or error) from error
+    except SafetensorError as error:
+        raise unwritable(path, error) from error
 
 
 @contextlib.contextmanager
@@ -19,15 +41,21 @@ def atomic(path: Path) -> Iterator[Path]:
     """Gives a temporary path beside `path`, and moves what was written there to `path` at the end.
 
     Whoever reads `path` finds the old file or the new one, even if the machine loses power.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with writing(path):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        # A read-only file system refuses this even where there is no such file.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,7 +73,10 @@ def write_arrays(
     """
     with atomic(path) as temporary:
         shaped = {name: np.asarray(array) for name, array in arrays.items()}
-        temporary.write_bytes(save(shaped, dict(metadata or {})))
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        save_file(shaped, temporary, dict(metadata or {}))
+        temporary.chmod(mode)  # `save_file` hides a file from all but its owner
 
 
 def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

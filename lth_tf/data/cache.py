@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from lth_tf import files
 from lth_tf.data.image_data import ImageData, ImageInfo
+from lth_tf.errors import UserError
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 _FORMAT = "1"
@@ -65,8 +66,8 @@ def write(data: ImageData, folder: str) -> None:
             "checksum": _checksum(arrays.values()),
         }
         files.write_arrays(path, arrays, metadata)
-    except (OSError, SafetensorError) as error:
-        _log.warning("%s is not cached for the next run: %s", data.name, error)
+    except (OSError, UserError) as error:
+        _log.warning("%s is not cached for the next run: %s", data.name, error.__cause__ or error)
 
 
 def _read(root: str, name: str, reader: Callable[[Any, dict[str, str]], _T]) -> _T | None:

@@ -1,13 +1,14 @@
 """Running an experiment from beginning to end, in its run directory."""
 
 import contextlib
+import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from lth_tf import data
+from lth_tf import data, files
 from lth_tf.analysis.figures import draw_tickets
 from lth_tf.analysis.results_table import headline, results_table
 from lth_tf.experiment.network import Network
@@ -58,8 +59,8 @@ def run_experiment(
         The results of all finished trainings.
 
     Raises:
-        UserError: if the directory is in use or holds another experiment, the data cannot be had,
-            or a loss is not finite. What is finished stays.
+        UserError: if the directory is in use, holds another experiment or cannot be written, the
+            data cannot be had, or a loss is not finite. What is finished stays.
         KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
     """
     console = console or make_console()
@@ -74,8 +75,9 @@ def run_experiment(
     # Once, before anything is written: a set that must be downloaded, or cannot be, shows here.
     data.load(experiment.recipe.dataset, settings.data_dir)
     store = Store(folder)
-    with store.lock(), _logging(folder / "run.log", console):
-        on_log_file(folder / "run.log")
+    with _full_disk_told(folder), store.lock(), _logging(folder / "run.log", console):
+        with files.writing(folder / "run.log"):
+            on_log_file(folder / "run.log")
         store.begin(experiment, network.image, describe_start(flags, settings))
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
@@ -139,11 +141,35 @@ class _ConsoleHandler(logging.Handler):
         self._console.print(self.format(record), markup=False, soft_wrap=True)
 
 
+class _FileHandler(logging.FileHandler):
+    """Loses log lines that a full disk has no room for, instead of telling of each in many more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+    def close(self) -> None:
+        # What was not written is still in its buffer, and would be refused again.
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def _full_disk_told(folder: Path) -> Iterator[None]:
+    """Names the run directory where the system, refusing to write, names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise files.unwritable(error.filename or folder, error.strerror) from error
+
+
 @contextlib.contextmanager
 def _logging(log_file: Path, console: Console) -> Iterator[None]:
     """Sends this package's log lines to a file, with times, and to the console."""
     logger = logging.getLogger("lth_tf")
-    to_file = logging.FileHandler(log_file)
+    with files.writing(log_file):
+        to_file = _FileHandler(log_file)
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = (to_file, _ConsoleHandler(console))
     before = logger.level, logger.propagate

@@ -36,22 +36,24 @@ class Store:
         """Makes the folder and takes its lock, which ends with the process.
 
         Raises:
-            UserError: if another process has it.
+            UserError: if another process has it, or the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise UserError(
-                f"{self.folder}: another process is running this experiment; "
-                "wait for it, or give this one another --name"
-            ) from None
-        self._clear_up()
+        with files.writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                raise UserError(
+                    f"{self.folder}: another process is running this experiment; "
+                    "wait for it, or give this one another --name"
+                ) from None
         return lock
 
     def begin(self, experiment: Experiment, image: ImageInfo, start: Mapping[str, Any]) -> None:
         """Writes experiment.json, or checks that the one there is of the same experiment.
+
+        What a process left half-written is removed, once it is known to be of this program.
 
         Args:
             experiment: what is to be run.
@@ -77,6 +79,7 @@ class Store:
             fields["starts"] = [*known["starts"], dict(start)]
             for grown in ("rounds", "replicates"):
                 fields[grown] = max(fields[grown], known[grown])
+        self._clear_up()
         files.write_text(path, json.dumps(fields, indent=1) + "\n")
 
     def experiment_json(self) -> dict[str, Any]:
@@ -120,10 +123,11 @@ class Store:
     def clear(self, training: Training) -> Path:
         """Empties the folder of a training that did not finish, but for its checkpoint."""
         folder = self.path(training)
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in folder.iterdir():
-            if path != self.checkpoint(training):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.iterdir():
+                if path != self.checkpoint(training):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         return folder
 
     def checkpoint(self, training: Training) -> Path:

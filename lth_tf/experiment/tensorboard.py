@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
+from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result
+from lth_tf.formats.tensorflow_files import writing
 from lth_tf.training.measure import Row
 from lth_tf.training.trainer import Outcome
 
@@ -24,13 +26,18 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             folder: the training's folder.
             experiment: its recipe's fields become hyperparameters.
             training: the training.
+
+        Raises:
+            UserError: if it cannot be written; the other methods raise this too.
         """
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder = folder
         fields = {**experiment.recipe.to_json(), "seed": experiment.seed, **vars(training)}
         values = {k: v if isinstance(v, int | float | str) else str(v) for k, v in fields.items()}
-        with self._writer.as_default():
-            hparams.hparams(values, trial_id=training.path)
-        self._writer.flush()
+        with writing(folder):
+            self._writer = tf.summary.create_file_writer(str(folder))
+            with self._writer.as_default():
+                hparams.hparams(values, trial_id=training.path)
+            self._writer.flush()
 
     def row(self, row: Row) -> None:
         """Writes an evaluation's losses and accuracies, and the learning rate at it."""
@@ -40,14 +47,19 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             "accuracy/validation": row.validation_accuracy,
             "learning_rate": row.learning_rate,
         }
-        with self._writer.as_default(row.iteration):
-            for name, value in scalars.items():
-                if value is not None:
-                    tf.summary.scalar(name, value)
-        self._writer.flush()
+        with writing(self._folder):
+            with self._writer.as_default(row.iteration):
+                for name, value in scalars.items():
+                    if value is not None:
+                        tf.summary.scalar(name, value)
+            self._writer.flush()
 
     def finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
         """Writes what is known at the end: test accuracies, densities, surviving weights."""
+        with writing(self._folder):
+            self._finish(outcome, masks, result)
+
+    def _finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
         for row in outcome.rows:
             if row.test_accuracy is not None:
                 with self._writer.as_default(row.iteration):
@@ -59,5 +71,8 @@ class TensorBoardLog(contextlib.AbstractContextManager):
                 tf.summary.scalar(f"density/{layer}", mask.mean())
                 tf.summary.histogram(f"surviving_weights/{layer}", outcome.weights[name][mask])
 
-    def __exit__(self, *error: object) -> None:
-        self._writer.close()
+    def __exit__(self, kind: object, *error: object) -> None:
+        # What ended the training is told, rather than that this could not be written either.
+        quietly = contextlib.suppress(UserError) if kind else contextlib.nullcontext()
+        with quietly, writing(self._folder):
+            self._writer.close()

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from lth_tf.formats.tensorflow_files import writing
 from lth_tf.training.rewind import set_weights
 
 
@@ -36,15 +37,22 @@ def export_saved_model(model: keras.Model, weights: Mapping[str, np.ndarray], fo
         model: the plain model; its weights are set.
         weights: weights by name, pruned ones zero.
         folder: where to write; must not exist.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     set_weights(model, weights)
     classifier = _Classifier(model)
     temporary = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    tf.saved_model.save(
-        classifier, str(temporary), signatures={"serving_default": classifier.logits}
-    )
-    temporary.rename(folder)
+    try:
+        with writing(folder):
+            tf.saved_model.save(
+                classifier, str(temporary), signatures={"serving_default": classifier.logits}
+            )
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def sizes(folder: Path) -> tuple[int, int]:
