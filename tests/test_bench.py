@@ -1,6 +1,8 @@
 """The benchmark measures every contestant, and torch's twin is the network that Keras trains."""
 
+import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -16,8 +18,8 @@ def torch():
 
 
 def test_json_has_every_contestant(capfd):
-    argv = ["bench", "--model=lenet", "--iterations=20", "--repetitions=1", "--json"]
-    assert bench.main(argv) == 0
+    size = ["--iterations=20", "--repetitions=1", "--dataset=mnist_5k"]
+    assert bench.main(["bench", "--model=lenet", *size, "--json"]) == 0
     measured = json.loads(capfd.readouterr().out)
     (contest,) = measured["contests"]
     installed = measured["versions"]["torch"] is not None
@@ -28,6 +30,130 @@ def test_json_has_every_contestant(capfd):
         assert found["ratio_to_lth_tf"] > 0
     assert contest["operations_per_iteration"] == 60 * (6 * 266_200 - 2 * 784 * 300)
     assert 0 < contest["chunk_share_of_rate"] < 1
+    assert contest["recipe"]["eval_every"] == 100
+    assert_validation_is_added(contest["contestants"])
+
+
+def assert_validation_is_added(contestants):
+    own, chunk = contestants.pop("lth_tf"), contestants.pop("lth_tf_chunk")
+    for name in ("milliseconds_per_iteration", "ratio_to_lth_tf"):
+        assert own[f"{name}_with_validation"] == own[name]
+        assert chunk[f"{name}_with_validation"] is None
+        for other in contestants.values():
+            assert other[f"{name}_with_validation"] > other[name]
+
+
+def test_table_leaves_the_chunk_without_validation():
+    from rich.console import Console
+
+    from lth_tf.benchmark.contest import Contest, Score
+    from lth_tf.benchmark.report import contest_table
+
+    scores = {
+        "keras": Score("Keras", [6.0, 8.0, 7.0], [9.0, 8.0, 7.0]),
+        "lth_tf": Score("own", [4.0], [4.0]),
+        "lth_tf_chunk": Score("chunk", [3.0], None),
+    }
+    task = mnist_task(None, 100)
+    contest = Contest(task, xla=False, threads=1, operations=1, rate=1.0, scores=scores)
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(contest_table(contest))
+    lines = [line.strip("│").split("│") for line in captured.get().splitlines() if "│" in line]
+    assert [[cell.strip() for cell in line] for line in lines] == [
+        ["Keras", "142.9", "7.00", "6.00 to 8.00", "8.00", "1.75", "2.00"],
+        ["own", "250.0", "4.00", "4.00 to 4.00", "4.00", "1.00", "1.00"],
+        ["chunk", "333.3", "3.00", "3.00 to 3.00", "", "0.75", ""],
+    ]
+
+
+def mnist_task(scratch, iterations):
+    from lth_tf.benchmark.task import make_task
+
+    return make_task("lenet", scratch, iterations=iterations, dataset="mnist_5k")
+
+
+def test_contestants_validate_what_they_trained(torch, tmp_path):
+    from lth_tf.benchmark.eager import Eager
+    from lth_tf.benchmark.plain import PlainFit
+
+    task = mnist_task(tmp_path, 5)
+    # Training and validation differ by it.
+    task = dataclasses.replace(task, recipe=task.recipe.override(dropout=0.5))
+    contestants = [PlainFit(task, pruned=True), PlainFit(task, pruned=False), Eager(task)]
+    expected = loss_and_accuracy(task)
+    for contestant in contestants:
+        before = contestant.validate()
+        assert before == pytest.approx(expected, rel=1e-4)
+        times = contestant.measure()
+        assert contestant.validate()[0] < before[0]
+        assert 0 < times.iteration < times.with_validation
+
+
+def loss_and_accuracy(task):
+    from lth_tf.training.trainer import build_model
+
+    rows = np.setdiff1d(np.arange(len(task.data.train_labels)), task.order.rows)
+    images, labels = task.data.train_images[rows], task.data.train_labels[rows]
+    model = build_model(task.recipe, task.data.image_shape, task.data.classes, seed=0)
+    logits = model(images).numpy().astype(np.float64)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    correct = shares[np.arange(len(labels)), labels]
+    return -np.log(correct).mean(), (logits.argmax(axis=1) == labels).mean()
+
+
+def test_an_iteration_has_its_share_of_a_validation():
+    from lth_tf.benchmark.times import add_validation
+
+    times = add_validation(1.0, lambda: time.sleep(0.1), eval_every=10)
+    assert times.iteration == 1
+    assert 0.01 <= times.with_validation - 1 < 0.1
+
+
+def test_what_is_between_chunks_counts_once_per_validation(monkeypatch, tmp_path):
+    from lth_tf.training.evaluation import Evaluator
+
+    monkeypatch.setattr(Evaluator, "__call__", slowed(Evaluator.__call__))
+    assert 0.5 / 100 <= seconds_of_whole_training(tmp_path) < 0.5 / 5
+
+
+def test_a_chunk_counts_by_its_own_iterations(monkeypatch, tmp_path):
+    from lth_tf.benchmark import own
+
+    timed = own.TimedChunks
+    monkeypatch.setattr(own, "TimedChunks", lambda function: timed(slowed(function)))
+    assert 0.5 / 5 <= seconds_of_whole_training(tmp_path) < 0.5
+
+
+def slowed(function):
+    def slow(*args):
+        time.sleep(0.5)
+        return function(*args)
+
+    return slow
+
+
+def seconds_of_whole_training(scratch):
+    from lth_tf.benchmark.own import Whole
+
+    times = Whole(mnist_task(scratch, 5)).measure()
+    assert times.iteration == times.with_validation
+    return times.iteration
+
+
+def test_a_chunk_lasts_until_its_loss_is_known():
+    from lth_tf.benchmark.own import TimedChunks
+
+    class Loss:
+        def __float__(self):
+            time.sleep(0.1)
+            return 0.0
+
+    chunks = TimedChunks(lambda iterator: {"loss": Loss()})
+    chunks(None)
+    assert chunks.seconds >= 0.1
+    chunks(None)
+    assert chunks.seconds >= 0.2
 
 
 @pytest.mark.parametrize(

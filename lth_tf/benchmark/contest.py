@@ -10,6 +10,7 @@ from typing import Protocol
 from lth_tf.benchmark.own import Chunk, Whole
 from lth_tf.benchmark.plain import PlainFit
 from lth_tf.benchmark.task import Task, threads
+from lth_tf.benchmark.times import Times
 from lth_tf.experiment.arithmetic import multiply_rate, training_operations
 from lth_tf.training.trainer import build_model
 
@@ -23,7 +24,7 @@ class Contestant(Protocol):
 
     title: str
 
-    def measure(self) -> float:
+    def measure(self) -> Times:
         """Trains as long as the task says; returns the seconds of an iteration."""
 
 
@@ -34,15 +35,22 @@ class Score:
     Attributes:
         title: what it is.
         milliseconds: of an iteration, by repetition.
+        with_validation: with an iteration's share of a validation; None if it cannot validate.
     """
 
     title: str
     milliseconds: list[float]
+    with_validation: list[float] | None
 
     @property
     def median(self) -> float:
         """The median milliseconds of an iteration."""
         return statistics.median(self.milliseconds)
+
+    @property
+    def median_with_validation(self) -> float | None:
+        """The median milliseconds of an iteration with its share of a validation."""
+        return statistics.median(self.with_validation) if self.with_validation else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +77,11 @@ class Contest:
         """Returns how many times as long as this project's training a contestant takes."""
         return self.scores[name].median / self.scores["lth_tf"].median
 
+    def ratio_with_validation(self, name: str) -> float | None:
+        """Returns the same where the contestant validates as often; None if it cannot."""
+        median = self.scores[name].median_with_validation
+        return None if median is None else median / self.scores["lth_tf"].median
+
     @property
     def share(self) -> float:
         """The share of the matrix-multiply rate that the compiled chunk reaches."""
@@ -94,13 +107,13 @@ def hold(
     for name, make in _contestants().items():
         on_turn(f"building {name}")
         contestants[name] = make(task)
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+    times: dict[str, list[Times]] = {name: [] for name in contestants}
     rates = []
     for repetition in range(1, repetitions + 1):
         rates.append(multiply_rate())
         for name, contestant in contestants.items():
             on_turn(f"repetition {repetition}/{repetitions}: {contestant.title}")
-            times[name].append(1000 * contestant.measure())
+            times[name].append(contestant.measure())
     model = build_model(task.recipe, task.data.image_shape, task.data.classes, seed=0)
     return Contest(
         task=task,
@@ -108,8 +121,14 @@ def hold(
         threads=threads(),
         operations=task.recipe.batch_size * training_operations(model),
         rate=statistics.median(rates),
-        scores={name: Score(contestants[name].title, times[name]) for name in contestants},
+        scores={name: _score(contestants[name].title, times[name]) for name in contestants},
     )
+
+
+def _score(title: str, times: list[Times]) -> Score:
+    plain, validating = zip(*times, strict=True)
+    found = None if None in validating else [1000 * seconds for seconds in validating]
+    return Score(title, [1000 * seconds for seconds in plain], found)
 
 
 def _contestants() -> dict[str, Callable[[Task], Contestant]]:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import tf_keras as keras
 import torch
 from torch.nn import functional
 
-from lth_tf.benchmark.task import Task, threads
+from lth_tf.benchmark.task import VALIDATION_BATCH, Task, threads
+from lth_tf.benchmark.times import Times, add_validation
 from lth_tf.benchmark.twin import Twin
 from lth_tf.pruning.kernels import kernels
 from lth_tf.recipe import Recipe
@@ -30,8 +32,9 @@ class Eager:
         torch.set_num_threads(threads())
         self._task = task
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._images = torch.from_numpy(task.data.train_images).to(self._device)
-        self._labels = torch.from_numpy(task.data.train_labels).long().to(self._device)
+        self._images, self._labels = self._put(task.data.train_images, task.data.train_labels)
+        self._validation = self._put(*task.validation)
+        self._half = _PRECISIONS.get(task.recipe.precision)
         recipe = task.recipe
         model = build_model(recipe, task.data.image_shape, task.data.classes, seed=0)
         convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
@@ -44,24 +47,47 @@ class Eager:
         chosen = min(trials, key=trials.__getitem__)
         self._start(model, chosen)
         self.title = "PyTorch eager, masked" + (f", {chosen}" if convolutional else "")
+        self.validate()  # to warm up
 
-    def measure(self) -> float:
+    def validate(self) -> tuple[float, float]:
+        """Returns the validation examples' mean loss and accuracy."""
+        self._twin.eval()
+        losses, correct = [], []
+        parts = (array.split(VALIDATION_BATCH) for array in self._validation)
+        with torch.no_grad():
+            for images, labels in zip(*parts, strict=True):
+                with self._autocast():
+                    logits = self._twin(images)
+                    losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
+                correct.append((logits.argmax(1) == labels).sum())
+        self._twin.train()
+        count = len(self._validation[1])
+        return float(sum(losses)) / count, float(sum(correct)) / count
+
+    def measure(self) -> Times:
         """Returns the seconds of an iteration."""
         self._seconds(self._task.warm_up)
-        return self._seconds(self._task.iterations) / self._task.iterations
+        seconds = self._seconds(self._task.iterations) / self._task.iterations
+        return add_validation(seconds, self.validate, self._task.recipe.eval_every)
+
+    def _put(self, images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        images, labels = torch.from_numpy(images), torch.from_numpy(labels).long()
+        return images.to(self._device), labels.to(self._device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device, self._half, enabled=self._half is not None)
 
     def _start(self, model: keras.Model, layout: str) -> None:
         self._twin = Twin(model, _LAYOUTS[layout]).to(self._device)
         self._optimizer = _optimizer(self._task.recipe, self._twin)
 
     def _seconds(self, iterations: int) -> float:
-        half = _PRECISIONS.get(self._task.recipe.precision)
-        scaler = torch.amp.GradScaler(self._device, enabled=half is torch.float16)
+        scaler = torch.amp.GradScaler(self._device, enabled=self._half is torch.float16)
         self._wait()
         began = time.perf_counter()
         for images, labels in self._batches(iterations):
             self._optimizer.zero_grad()
-            with torch.autocast(self._device, half, enabled=half is not None):
+            with self._autocast():
                 loss = functional.cross_entropy(self._twin(images), labels)
             scaler.scale(loss).backward()
             scaler.step(self._optimizer)

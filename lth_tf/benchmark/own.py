@@ -4,14 +4,16 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from rich.console import Console
 
 from lth_tf import data
 from lth_tf.benchmark.task import Task
+from lth_tf.benchmark.times import Times
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.progress import ProgressListener
@@ -25,9 +27,10 @@ from lth_tf.training.trainer import Trainer
 class Whole:
     """A training as `lth_tf.main` runs it, in a temporary run directory.
 
-    Counted is all that recurs between evaluations: training, validation, keeping the best weights,
-    TensorBoard, the progress bar, the input, callbacks. A measurement ends as at Ctrl-C, with a
-    checkpoint; that is timed as well and counted once in so many seconds.
+    Counted is all that recurs: the chunks, by their iterations; what is between them (validation,
+    keeping the best weights, TensorBoard, the progress bar, callbacks), once per `eval_every`
+    iterations, though the chunks of a slow network are shorter here. A measurement ends as at
+    Ctrl-C, with a checkpoint; that is timed as well and counted once in so many seconds.
 
     Attributes:
         title: what it is, for a person.
@@ -39,30 +42,36 @@ class Whole:
         """Builds the model, as a run does."""
         self._task = task
         self._folder = tempfile.TemporaryDirectory()
-        experiment = Experiment(recipe=task.recipe, rounds=0)
+        recipe = task.recipe.override(eval_every=task.chunk)
+        experiment = Experiment(recipe=recipe, rounds=0)
         network = Network(experiment, data.info(task.recipe.dataset, task.data_dir))
         self._store = Store(Path(self._folder.name))
         self._settings = Settings(data_dir=task.data_dir, xla=task.xla)
-        self._worker = Worker(network, self._store, self._settings)
+        self._worker = _TimedWorker(network, self._store, self._settings)
         self._experiment = experiment
 
-    def measure(self) -> float:
+    def measure(self) -> Times:
         """Returns the seconds of an iteration."""
         (training,) = make_plan(self._experiment)
-        counted = self._task.chunks
+        task, counted = self._task, self._task.chunks
         with open(os.devnull, "w") as screen:
             terminal = Console(file=screen, force_terminal=True)
-            with _Clock(terminal, self._experiment, [training]) as clock:
+            with _Clock(terminal, self._experiment, [training], self._worker.chunks) as clock:
                 # The first rows are of iteration 0 and of a chunk to warm up.
                 self._run(training, clock, counted + 2)
-                checkpoint = time.perf_counter() - clock.times[-1]
+                checkpoint = time.perf_counter() - clock.readings[-1].now
         shutil.rmtree(self._store.path(training))
-        seconds = (clock.times[-1] - clock.times[1]) / (counted * self._task.chunk)
-        return seconds * (1 + checkpoint / self._settings.checkpoint_every)
+        first, last = clock.readings[1], clock.readings[-1]
+        chunks = last.chunks - first.chunks
+        # What is left of the whole, so that nothing is lost where one part ends.
+        between = last.now - first.now - chunks
+        seconds = chunks / (counted * task.chunk) + between / (counted * task.recipe.eval_every)
+        seconds *= 1 + checkpoint / self._settings.checkpoint_every
+        return Times(seconds, seconds)
 
     def _run(self, training: Training, clock: "_Clock", rows: int) -> None:
         def enough() -> bool:
-            return len(clock.times) >= rows
+            return len(clock.readings) >= rows
 
         try:
             self._worker.run(training, clock, enough)
@@ -71,18 +80,61 @@ class Whole:
                 raise
 
 
+class TimedChunks:
+    """A model's training function, timed.
+
+    Attributes:
+        seconds: how long its calls have taken, each until its loss was known.
+    """
+
+    def __init__(self, function: Callable[[Any], dict[str, Any]]) -> None:
+        """Times a function that trains on an iterator's next chunk and returns the loss."""
+        self._function = function
+        self.seconds = 0.0
+
+    def __call__(self, iterator: Any) -> dict[str, Any]:
+        """Trains on the next chunk."""
+        began = time.perf_counter()
+        logs = self._function(iterator)
+        # On a GPU the call returns before the work is done; `fit` waits next thing, for the loss.
+        float(logs["loss"])
+        self.seconds += time.perf_counter() - began
+        return logs
+
+
+class _TimedWorker(Worker):
+    """A worker whose chunks are timed."""
+
+    def __init__(self, network: Network, store: Store, settings: Settings) -> None:
+        super().__init__(network, store, settings)
+        model = self._trainer.model
+        self.chunks = model.train_function = TimedChunks(model.make_train_function())
+
+
+class _Reading(NamedTuple):
+    """The time, and how long chunks have taken so far."""
+
+    now: float
+    chunks: float
+
+
 class _Clock(ProgressListener):
-    """Draws progress as ever, and notes when each evaluation is done."""
+    """Draws progress as ever, and reads the time when each evaluation is done."""
 
     def __init__(
-        self, console: Console, experiment: Experiment, pending: Sequence[Training]
+        self,
+        console: Console,
+        experiment: Experiment,
+        pending: Sequence[Training],
+        chunks: TimedChunks,
     ) -> None:
         super().__init__(console, experiment, pending)
-        self.times: list[float] = []
+        self.readings: list[_Reading] = []
+        self._chunks = chunks
 
     def measured(self, training: Training, row: Row) -> None:
         super().measured(training, row)
-        self.times.append(time.perf_counter())
+        self.readings.append(_Reading(time.perf_counter(), self._chunks.seconds))
 
 
 class Chunk:
@@ -103,7 +155,7 @@ class Chunk:
         self._model = trainer.model
         self._model.optimizer.build(self._model.trainable_variables)
 
-    def measure(self) -> float:
+    def measure(self) -> Times:
         """Returns the seconds of an iteration."""
         counted, length = self._task.chunks, self._task.chunk
         ends = [length * (i + 1) for i in range(counted + 1)]
@@ -113,4 +165,4 @@ class Chunk:
         began = time.perf_counter()
         losses = [train(chunks)["loss"] for _ in range(counted)]
         float(losses[-1])
-        return (time.perf_counter() - began) / (counted * length)
+        return Times((time.perf_counter() - began) / (counted * length), None)

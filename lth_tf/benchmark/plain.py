@@ -9,7 +9,8 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from lth_tf.benchmark.task import Task
+from lth_tf.benchmark.task import VALIDATION_BATCH, Task
+from lth_tf.benchmark.times import Times, add_validation
 from lth_tf.data.augment import AUGMENTATIONS
 from lth_tf.pruning.wrapper import is_maskable
 from lth_tf.recipe import Recipe
@@ -19,7 +20,7 @@ _SPARSITY = 0.8
 
 
 class PlainFit:
-    """Keras as it comes: `fit` without validation, metrics or output, an iteration a step.
+    """Keras as it comes: `fit` without metrics or output, an iteration a step, and `evaluate`.
 
     Attributes:
         title: what it is, for a person.
@@ -44,8 +45,21 @@ class PlainFit:
         self._model = model
         self._images = tf.constant(task.data.train_images)
         self._labels = tf.constant(task.data.train_labels)
+        # The same layers, so that accuracy is measured here alone: `fit` would in training as well.
+        self._evaluated = keras.Model(model.inputs, model.outputs)
+        self._evaluated.compile(
+            loss=keras.losses.SparseCategoricalCrossentropy(True), metrics=["accuracy"]
+        )
+        batches = tf.data.Dataset.from_tensor_slices(task.validation).batch(VALIDATION_BATCH)
+        self._validation = batches.cache().prefetch(tf.data.AUTOTUNE)
+        self.validate()  # traces
 
-    def measure(self) -> float:
+    def validate(self) -> tuple[float, float]:
+        """Returns the validation examples' mean loss and accuracy."""
+        loss, accuracy = self._evaluated.evaluate(self._validation, verbose=0)
+        return loss, accuracy
+
+    def measure(self) -> Times:
         """Returns the seconds of an iteration."""
         task = self._task
         clock = _Clock(task.warm_up)
@@ -53,7 +67,8 @@ class PlainFit:
         if self._pruned:
             callbacks.append(tfmot.sparsity.keras.UpdatePruningStep())
         self._model.fit(self._batches(), epochs=1, verbose=0, callbacks=callbacks)
-        return clock.seconds / task.iterations
+        seconds = clock.seconds / task.iterations
+        return add_validation(seconds, self.validate, task.recipe.eval_every)
 
     def _batches(self) -> tf.data.Dataset:
         rows = self._task.order.batches(0, self._task.warm_up + self._task.iterations)

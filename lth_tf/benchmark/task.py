@@ -14,8 +14,9 @@ from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
 from lth_tf.training.order import Order
 
-# At a second or a few for a measurement on two cores.
+# At a second or a few for a measurement on two cores, validations aside.
 ITERATIONS = {"lenet": 1000, "conv2": 20, "conv4": 10, "conv6": 10, "resnet18": 10, "vgg19": 5}
+VALIDATION_BATCH = 500  # in which those validate that choose for themselves
 _SYNTHETIC = "synthetic"
 _TEST_SIZE = 1_000  # never evaluated in what is measured
 
@@ -40,8 +41,8 @@ class Task:
 
     @property
     def chunk(self) -> int:
-        """Iterations between two validations."""
-        return self.recipe.eval_every
+        """Iterations that this project's training runs at a time while it is measured."""
+        return min(self.recipe.eval_every, self.iterations)
 
     @property
     def chunks(self) -> int:
@@ -52,6 +53,12 @@ class Task:
     def warm_up(self) -> int:
         """Iterations before a measurement that are not counted."""
         return max(2, self.iterations // 10)
+
+    @property
+    def validation(self) -> tuple[np.ndarray, np.ndarray]:
+        """The images and labels that are validated."""
+        size = self.recipe.validation_size
+        return self.data.train_images[-size:], self.data.train_labels[-size:]
 
     @cached_property
     def order(self) -> Order:
@@ -78,9 +85,6 @@ def make_task(
 ) -> Task:
     """Makes the task of a network: the paper's recipe, on random images or a data set.
 
-    Where a measurement is shorter than the recipe's interval between validations, it has one
-    validation of as much fewer examples, so that validation has the same share of the work.
-
     Args:
         model: the network's name.
         scratch: an empty folder, for random images.
@@ -100,13 +104,10 @@ def make_task(
         dataset, data_dir = _SYNTHETIC, str(scratch)
         _write_synthetic(info, scratch)
     recipe = recipe.override(dataset=dataset, **data.recipe_overrides(dataset))
-    chunk = min(recipe.eval_every, iterations)
-    share = chunk / recipe.eval_every
     recipe = recipe.override(
         precision=precision,
-        eval_every=chunk,
-        validation_size=max(1, round(share * recipe.validation_size)),
-        iterations=max(recipe.iterations, iterations + 3 * chunk),
+        # Beyond what is measured: the end of a training, with its test, does not recur.
+        iterations=max(recipe.iterations, iterations + 3 * recipe.eval_every),
         # Nothing to learn from random labels: small enough that no loss runs away.
         learning_rate=1e-4,
     )
