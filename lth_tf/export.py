@@ -57,7 +57,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     read = {"trained": trained_weights, "initial": initial_weights}[values["weights"].value]
     weights = read(store, training)
     network = Network(store.experiment(), store.image())
-    export_saved_model(network.model, weights, out)
+    export_saved_model(network.build(), weights, out)
     plain, compressed = sizes(out)
     result = store.result(training)
     print(f"{out}: level {level}, density {result.density:.2%}")

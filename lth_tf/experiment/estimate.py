@@ -33,13 +33,14 @@ def estimate(network: Network, results: Sequence[Result]) -> Estimate:
         network: the experiment's network.
         results: the trainings that are finished.
     """
-    weights = sum(int(tf.size(v)) for v in network.model.weights)
+    model = network.build()
+    weights = sum(int(tf.size(v)) for v in model.weights)
     size = 4 * weights + network.remaining[0] // 8
     if results:
         seconds = statistics.median(result.seconds for result in results)
         return Estimate(seconds, size, "the finished trainings")
     recipe = network.experiment.recipe
-    per_image = sum(multiply_adds(network.model).values())
+    per_image = sum(multiply_adds(model).values())
     # Forward, and backward to inputs and weights; a multiply and an add each. Training runs, as a
     # rule, about as fast as a large matrix product.
     operations = 6 * per_image * recipe.batch_size * recipe.iterations

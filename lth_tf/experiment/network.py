@@ -27,12 +27,7 @@ class Network:
     experiment: Experiment
     image: ImageInfo
 
-    @cached_property
-    def model(self) -> keras.Model:
-        """The plain model, with some initial weights."""
-        return self.build(seed=0)
-
-    def build(self, seed: int) -> keras.Model:
+    def build(self, seed: int = 0) -> keras.Model:
         """Builds the plain model with initial weights from a seed."""
         shape, classes = self.image.image_shape, self.image.classes
         return build_model(self.experiment.recipe, shape, classes, seed)
@@ -44,7 +39,7 @@ class Network:
     @cached_property
     def kernels(self) -> list[Kernel]:
         """The kernels that count towards the density."""
-        return kernels(self.model)
+        return kernels(self.build())
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -62,8 +57,11 @@ class Network:
         """The density at a level."""
         return self.remaining[level] / self.remaining[0]
 
-    def check(self) -> None:
+    def check(self, devices: int = 1) -> None:
         """Checks that the recipe fits the network and the data set, before anything is written.
+
+        Args:
+            devices: the devices that share a batch.
 
         Raises:
             UserError: if it does not; the message names the flag.
@@ -79,6 +77,11 @@ class Network:
                 f"--batch_size={recipe.batch_size}: must be at most the "
                 f"{examples - recipe.validation_size:,} training examples that "
                 f"--validation_size={recipe.validation_size} leaves"
+            )
+        if recipe.batch_size % devices:
+            raise UserError(
+                f"--batch_size={recipe.batch_size}: must be divisible among the {devices} devices "
+                "that share it"
             )
         score(recipe.score)
         self.remaining  # noqa: B018 (refuses layers that there are not, and rates unfit for a scope)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.histogram.summary import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
 
 from lth_tf.errors import UserError
@@ -69,7 +70,9 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             for name, mask in masks.items():
                 layer = name.rsplit("/", 1)[0]
                 tf.summary.scalar(f"density/{layer}", mask.mean())
-                tf.summary.histogram(f"surviving_weights/{layer}", outcome.weights[name][mask])
+                # TensorFlow's own takes 60 times the memory of the weights.
+                survivors = histogram_pb(f"surviving_weights/{layer}", outcome.weights[name][mask])
+                tf.summary.experimental.write_raw_pb(survivors.SerializeToString())
 
     def __exit__(self, kind: object, *error: object) -> None:
         # What ended the training is told, rather than that this could not be written either.

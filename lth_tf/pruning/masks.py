@@ -62,12 +62,12 @@ def prune(
     """
     pruned = dict(masks)
     for rate, names in _groups(rates, scope).values():
-        flat_masks = np.concatenate([masks[name].ravel() for name in names])
-        flat_scores = np.concatenate([np.asarray(scores[name]).ravel() for name in names])
-        kept = _remove_lowest(flat_scores, flat_masks, rate, names)
-        ends = np.cumsum([masks[name].size for name in names])[:-1]
-        for name, part in zip(names, np.split(kept, ends), strict=True):
-            pruned[name] = part.reshape(masks[name].shape)
+        alive = np.concatenate([np.asarray(scores[name])[masks[name]] for name in names])
+        stays = _highest(alive, rate, names)
+        ends = np.cumsum([np.count_nonzero(masks[name]) for name in names])[:-1]
+        for name, part in zip(names, np.split(stays, ends), strict=True):
+            pruned[name] = masks[name].copy()
+            pruned[name][masks[name]] = part
     return pruned
 
 
@@ -95,19 +95,15 @@ def _groups(rates: Mapping[str, float], scope: str) -> dict[str, tuple[float, li
     return {"all": (next(iter(prunable.values())), list(prunable))} if prunable else {}
 
 
-def _remove_lowest(
-    scores: np.ndarray, mask: np.ndarray, rate: float, names: list[str]
-) -> np.ndarray:
-    alive = np.flatnonzero(mask)
-    values = scores[alive]
-    if np.isnan(values).any():
+def _highest(scores: np.ndarray, rate: float, names: list[str]) -> np.ndarray:
+    """Returns which of the scores are not among the lowest, the share that the rate says."""
+    if np.isnan(scores).any():
         raise UserError(f"{', '.join(names)}: scores must be numbers, but some are not (nan)")
-    count = round(rate * alive.size)
-    kept = mask.copy()
+    stays = np.ones(scores.size, bool)
+    count = round(rate * scores.size)
     if count:
-        cutoff = np.partition(values, count - 1)[count - 1]
-        below = values < cutoff
-        ties = np.flatnonzero(values == cutoff)[: count - np.count_nonzero(below)]
-        kept[alive[below]] = False
-        kept[alive[ties]] = False
-    return kept
+        cutoff = np.partition(scores, count - 1)[count - 1]
+        np.greater_equal(scores, cutoff, out=stays)
+        below = scores.size - np.count_nonzero(stays)
+        stays[np.flatnonzero(scores == cutoff)[: count - below]] = False
+    return stays

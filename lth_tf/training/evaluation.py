@@ -1,10 +1,11 @@
 """Evaluation: mean loss and accuracy of a model over a set of examples on the device."""
 
-import numpy as np
+import math
+
 import tensorflow as tf
 import tf_keras as keras
 
-_BATCH = 500  # examples at a time: activations of more would take gigabytes
+_VALUES = 400_000  # input values at a time: activations take memory in proportion
 
 
 class Evaluator:
@@ -20,25 +21,25 @@ class Evaluator:
         self._model = model
         self._run = tf.function(self._sums, jit_compile=xla)
 
-    def set_examples(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Puts the examples on the device; as many as before keep the compiled program.
+    def set_examples(self, images: tf.Tensor, labels: tf.Tensor) -> None:
+        """Sets the examples; as many as before keep the compiled program.
 
         Args:
             images: uint8 [n, height, width, channels].
             labels: int [n].
         """
         replicas = self._model.distribute_strategy.num_replicas_in_sync
-        steps = -(-len(labels) // _BATCH)
-        share = -(-len(labels) // (steps * replicas))
-        padding = steps * replicas * share - len(labels)
-
-        def grid(array: np.ndarray) -> tf.Tensor:
-            padded = np.concatenate([array, np.zeros((padding, *array.shape[1:]), array.dtype)])
-            return tf.constant(padded.reshape(steps, replicas, share, *array.shape[1:]))
-
-        counted = np.ones(len(labels), np.float32)
         self._count = len(labels)
-        self._grids = grid(images), grid(labels.astype(np.int64)), grid(counted)
+        steps = -(-math.prod(images.shape) // _VALUES)
+        share = -(-self._count // (steps * replicas))
+        padding = steps * replicas * share - self._count
+
+        def grid(array: tf.Tensor) -> tf.Tensor:
+            padded = tf.pad(array, [[0, padding], *[[0, 0]] * (len(array.shape) - 1)])
+            return tf.reshape(padded, [steps, replicas, share, *array.shape[1:]])
+
+        counted = tf.ones([self._count])
+        self._grids = grid(images), grid(tf.cast(labels, tf.int64)), grid(counted)
 
     def __call__(self) -> tuple[float, float]:
         """Returns mean cross-entropy and accuracy (a fraction)."""
