@@ -48,8 +48,9 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "name", None, "Run directory's name. Default: made of the recipe and the seed.", **common
     )
     flags.DEFINE_enum(
-        "distribution", "none", ["none", "mirrored"], "Devices by tf.distribute.", **common
-    )
+        "distribution", "none", ["none", "mirrored", "multi_worker"], "Devices by tf.distribute.",
+        **common,
+    )  # fmt: skip
     flags.DEFINE_enum("xla", "auto", ["auto", "on", "off"], _XLA_HELP, **common)
     flags.DEFINE_string(
         "jobs", "1", "Trainings that run at the same time, in processes of their own, or auto.",
@@ -131,9 +132,11 @@ def settings_from_flags(values: flags.FlagValues, replicates: int) -> "Settings"
     jobs = values["jobs"].value
     if jobs != "auto" and not jobs.isdecimal():
         raise UserError(f"--jobs={jobs}: must be auto or a whole number of at least 1")
+    # A distributed training has all devices to itself.
+    chains = replicates if values["distribution"].value == "none" else 1
     names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads")
     return Settings(
-        jobs=auto_jobs(replicates) if jobs == "auto" else int(jobs),
+        jobs=auto_jobs(chains) if jobs == "auto" else int(jobs),
         **{name: values[name].value for name in names},
     )
 

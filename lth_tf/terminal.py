@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,7 +34,7 @@ class Terminal(contextlib.AbstractContextManager):
         self.errors: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8")
         self._chatter = tempfile.TemporaryFile("w+b")
         os.dup2(self._chatter.fileno(), 2)
-        self._before = [signal.signal(number, self._asked) for number in _SIGNALS]
+        self._before = self._listen()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -56,7 +56,12 @@ class Terminal(contextlib.AbstractContextManager):
     def should_stop(self) -> bool:
         """Says whether a stop was asked for; who asks this promises to heed it."""
         self.heeded = True
+        # Again and again: with several workers, TensorFlow takes SIGTERM over when they connect.
+        self._listen()
         return self._stop
+
+    def _listen(self) -> list[Any]:
+        return [signal.signal(number, self._asked) for number in _SIGNALS]
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
         if self._stop or not self.heeded:

@@ -1,6 +1,7 @@
 """Running an experiment from beginning to end, in its run directory."""
 
 import contextlib
+import dataclasses
 import errno
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -24,9 +25,11 @@ from lth_tf.formats.saved_model import export_saved_model as export
 from lth_tf.training.distribution import (
     count_gpus,
     leave_gpus,
+    make_strategy,
     set_threads,
     use_gpus_sparingly,
 )
+from lth_tf.training.team import Team
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ def run_experiment(
         on_log_file: is given the log file's path once there is one.
 
     Returns:
-        The results of all finished trainings.
+        The results of all finished trainings; none in a worker that is not the chief.
 
     Raises:
         UserError: if the directory is in use, holds another experiment or cannot be written, the
@@ -70,10 +73,15 @@ def run_experiment(
         use_gpus_sparingly()
     else:
         leave_gpus()
+    strategy = make_strategy(settings.distribution)
+    team = Team(strategy)
     network = Network(experiment, data.info(experiment.recipe.dataset, settings.data_dir))
-    network.check()
+    network.check(strategy.num_replicas_in_sync)
     # Once, before anything is written: a set that must be downloaded, or cannot be, shows here.
     data.load(experiment.recipe.dataset, settings.data_dir)
+    if not team.is_chief:
+        _follow(network, settings, team, should_stop, console)
+        return []
     store = Store(folder)
     with _full_disk_told(folder), store.lock(), _logging(folder / "run.log", console):
         with files.writing(folder / "run.log"):
@@ -83,7 +91,7 @@ def run_experiment(
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
         with ProgressListener(console, experiment, pending) as listener:
-            _run_pending(network, store, settings, pending, listener, should_stop)
+            _run_pending(network, store, settings, team, pending, listener, should_stop)
         if export_saved_model:
             _export_all(store, network, plan)
         results = store.update_results()
@@ -95,23 +103,45 @@ def _run_pending(
     network: Network,
     store: Store,
     settings: Settings,
+    team: Team,
     pending: Sequence[Training],
     listener: ProgressListener,
     should_stop: Callable[[], bool],
 ) -> None:
-    if not pending:
-        return
     if settings.jobs > 1:
         run_parallel(
             network.experiment, pending, store, settings, count_gpus(), listener, should_stop
         )
         return
-    worker = Worker(network, store, settings)
-    for training in pending:
-        if should_stop():
-            raise KeyboardInterrupt
-        worker.run(training, listener, should_stop)
-        store.update_results()
+    with team.holding():
+        team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
+        worker = Worker(network, store, settings) if pending else None
+        for training in pending:
+            _heed(should_stop, team)
+            worker.run(training, listener, should_stop)
+            store.update_results()
+
+
+def _follow(
+    network: Network,
+    settings: Settings,
+    team: Team,
+    should_stop: Callable[[], bool],
+    console: Console,
+) -> None:
+    """Takes part in the trainings that the team's chief runs."""
+    console.print(f"Worker {team.index} of {team.size}; the chief, worker 0, tells of the run.")
+    with team.holding():
+        _, pending = team.share_arrays({}, None)
+        worker = Worker(network, None, settings) if pending else None
+        for fields in pending:
+            _heed(should_stop, team)
+            worker.follow(Training(*fields), should_stop)
+
+
+def _heed(should_stop: Callable[[], bool], team: Team) -> None:
+    if team.any(should_stop())[0]:
+        raise KeyboardInterrupt
 
 
 def _conclude(results: Sequence[Result], folder: Path, console: Console) -> None:
@@ -123,10 +153,11 @@ def _conclude(results: Sequence[Result], folder: Path, console: Console) -> None
 
 
 def _export_all(store: Store, network: Network, plan: Sequence[Training]) -> None:
+    model = network.build()
     for training in plan:
         out = store.path(training) / "saved_model"
         if not out.exists():
-            export(network.model, store.read_arrays(training, "weights"), out)
+            export(model, store.read_arrays(training, "weights"), out)
             _log.info("Exported %s", out)
 
 

@@ -38,3 +38,8 @@ class Settings:
             value = getattr(self, name)
             if value < least:
                 raise UserError(f"--{name}={value:g}: must be at least {least}")
+        if self.jobs > 1 and self.distribution != "none":
+            raise UserError(
+                f"--jobs={self.jobs}: must be 1 with --distribution={self.distribution}, which "
+                "gives each training all devices"
+            )

@@ -1,10 +1,12 @@
 """Worker: runs single trainings of an experiment, from the store and into it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from lth_tf import files
 from lth_tf.data import load, split
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Training
@@ -15,11 +17,12 @@ from lth_tf.experiment.tensorboard import TensorBoardLog
 from lth_tf.pruning import masks as pruning
 from lth_tf.pruning.scores import score
 from lth_tf.streams import Streams
-from lth_tf.training.checkpoint import Saving
+from lth_tf.training.checkpoint import GROUPS, Saving, State, flatten, nest, read_state
 from lth_tf.training.distribution import make_strategy
 from lth_tf.training.invariants import check_pruned
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
+from lth_tf.training.team import Team
 from lth_tf.training.trainer import Outcome, Trainer
 
 Arrays = dict[str, np.ndarray]
@@ -50,15 +53,16 @@ class Worker:
     """Runs single trainings of an experiment, one after another, in this process.
 
     A training's needs are read from the store and its files written there, so that it does not
-    matter which worker runs it, nor what that worker ran before.
+    matter which worker runs it, nor what that worker ran before. In a team, the chief `run`s a
+    training and the others `follow` it, which have no store.
     """
 
-    def __init__(self, network: Network, store: Store, settings: Settings) -> None:
+    def __init__(self, network: Network, store: Store | None, settings: Settings) -> None:
         """Loads the data and builds the model.
 
         Args:
             network: the experiment's network.
-            store: where results go.
+            store: where results go; None for those who follow.
             settings: how to run.
 
         Raises:
@@ -70,8 +74,10 @@ class Worker:
         self._settings = settings
         recipe = self._experiment.recipe
         strategy = make_strategy(settings.distribution)
-        self._data = load(recipe.dataset, settings.data_dir)
-        self._trainer = Trainer(recipe, self._data, strategy, settings.xla)
+        self._team = Team(strategy)
+        data = load(recipe.dataset, settings.data_dir)
+        self._train_size = len(data.train_labels)
+        self._trainer = Trainer(recipe, data, strategy, settings.xla)
 
     def run(
         self,
@@ -93,14 +99,21 @@ class Worker:
         """
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
-        start = self._start(training)
+        checkpoint = self._store.checkpoint(training)
+        start, state = self._shared(self._start(training), read_state(checkpoint))
+        saving = self._saving(checkpoint, should_stop)
+        rows: list[Row] = []
         with TensorBoardLog(folder, self._experiment, training) as log:
 
             def on_row(row: Row) -> None:
+                rows.append(row)
                 log.row(row)
                 listener.measured(training, row)
 
-            outcome = self._train(training, start, on_row, should_stop)
+            try:
+                outcome = self._train(training, start, on_row, state, saving)
+            finally:
+                files.write_text(folder / "metrics.csv", metrics_csv(rows))
             result = self._result(training, outcome, start.masks)
             log.finish(outcome, start.masks, result)
         if training.level == 0:
@@ -111,6 +124,37 @@ class Worker:
         self._store.write_masks(training, start.masks)
         self._store.finish(training, result)
         listener.finished(training, result)
+
+    def follow(self, training: Training, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Takes its part in a training that the chief runs.
+
+        Args:
+            training: what the chief runs.
+            should_stop: is asked at each evaluation whether all are to stop.
+
+        Raises:
+            DivergedError: if a loss is not finite.
+            KeyboardInterrupt: if any worker was asked to stop.
+        """
+        start, state = self._shared(None, None)
+        self._train(training, start, lambda row: None, state, self._saving(None, should_stop))
+
+    def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
+        return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._team)
+
+    def _shared(self, start: _Start | None, state: State | None) -> tuple[_Start, State | None]:
+        """Returns the chief's start and state on every worker."""
+        if self._team.size == 1:
+            return start, state
+        groups, record = {}, None
+        if start:
+            groups = {"start": start.weights, "masks": start.masks}
+            record = {"start": start.iteration, "state": state and state.record()}
+            groups |= state.arrays if state else {}
+        arrays, record = self._team.share_arrays(flatten(groups), record)
+        groups = nest(arrays, ("start", "masks", *GROUPS))
+        start = _Start(record["start"], groups.pop("start"), groups.pop("masks"))
+        return start, record["state"] and State.of(record["state"], groups)
 
     def _start(self, training: Training) -> _Start:
         recipe = self._experiment.recipe
@@ -135,12 +179,13 @@ class Worker:
         training: Training,
         start: _Start,
         on_row: Callable[[Row], None],
-        should_stop: Callable[[], bool],
+        state: State | None,
+        saving: Saving,
     ) -> Outcome:
         recipe, level = self._experiment.recipe, training.level
         streams = Streams(self._experiment.seed, training.replicate)
         rows, validation_rows = split(
-            len(self._data.train_labels), recipe.validation_size, streams.generator("split")
+            self._train_size, recipe.validation_size, streams.generator("split")
         )
         order = Order(
             rows=rows,
@@ -149,21 +194,10 @@ class Worker:
             augment_key=streams.key("augment", level),
             dropout_key=streams.key("dropout", level),
         )
-        checkpoint = self._store.checkpoint(training)
-        saving = Saving(checkpoint, self._settings.checkpoint_every, should_stop)
-        measured: list[Row] = []
-
-        def on_each(row: Row) -> None:
-            measured.append(row)
-            on_row(row)
-
         try:
-            return self._trainer.train(*start, order, validation_rows, on_each, saving)
+            return self._trainer.train(*start, order, validation_rows, on_row, state, saving)
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
-        finally:
-            metrics = self._store.path(training) / "metrics.csv"
-            metrics.write_text(metrics_csv(measured), encoding="utf-8")
 
     def _result(self, training: Training, outcome: Outcome, masks: Arrays) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]

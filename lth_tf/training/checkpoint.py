@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from lth_tf.pruning.kernels import snapshot
 from lth_tf.training.measure import Measure, Row
 from lth_tf.training.optimizers import schedule_of
 from lth_tf.training.rewind import Rewind, set_weights
+from lth_tf.training.team import Team
 
 _log = logging.getLogger(__name__)
 _FORMAT = "1"
+GROUPS = ("weights", "best", "rewind", "optimizer")
 
 Arrays = dict[str, np.ndarray]
 
@@ -47,20 +49,34 @@ class State:
     best: int
     arrays: dict[str, Arrays]
 
+    def record(self) -> dict[str, Any]:
+        """Returns all but the arrays, as JSON has it."""
+        rows = [dataclasses.asdict(row) for row in self.rows]
+        named = {name: getattr(self, name) for name in ("iteration", "seconds", "best")}
+        return {**named, "rows": rows}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], arrays: dict[str, Arrays]) -> "State":
+        """Returns the state of a record and arrays."""
+        rows = [Row(**row) for row in record["rows"]]
+        return cls(**{**record, "rows": rows}, arrays=arrays)
+
 
 @dataclasses.dataclass(frozen=True)
 class Saving:
     """Where and when a training's state is kept.
 
     Attributes:
-        path: the checkpoint's file.
+        path: the checkpoint's file; None in the workers that do not write it.
         every: seconds between two checkpoints.
         should_stop: says whether the training is to keep its state and stop.
+        team: the workers that train together, and must keep their state together.
     """
 
-    path: Path
+    path: Path | None
     every: float
     should_stop: Callable[[], bool]
+    team: Team
 
 
 class Resume(keras.callbacks.Callback):
@@ -124,31 +140,36 @@ class Checkpoint(keras.callbacks.Callback):
         """
         if self._ends[batch] == self._ends[-1]:
             return
-        stop = self._saving.should_stop()
-        if stop or time.monotonic() - self._last >= self._saving.every:
-            self._write(self._ends[batch])
+        saving = self._saving
+        due = saving.path is not None and time.monotonic() - self._last >= saving.every
+        stop, due = saving.team.any(saving.should_stop(), due)
+        if stop or due:
+            self._keep(self._ends[batch])
             self._last = time.monotonic()
         if stop:
             raise KeyboardInterrupt
 
-    def _write(self, iteration: int) -> None:
+    def _keep(self, iteration: int) -> None:
+        # On every worker: reading batch normalisation's averages is a sum over all of them.
         variables = self.model.optimizer.variables
-        groups = {
+        arrays = {
             "weights": snapshot(self.model),
             "best": self._measure.best_weights,
             "rewind": self._rewind.weights or {},
             "optimizer": {str(i): v.numpy() for i, v in enumerate(variables)},
         }
-        arrays = {f"{g}:{n}": array for g, group in groups.items() for n, array in group.items()}
-        record = {
-            "iteration": iteration,
-            "seconds": time.monotonic() - self._began,
-            "rows": [dataclasses.asdict(row) for row in self._measure.rows],
-            "best": self._measure.best,
-        }
-        text = json.dumps(record)
-        metadata = {"format": _FORMAT, "state": text, "checksum": _checksum(arrays, text)}
-        files.write_arrays(self._saving.path, arrays, metadata)
+        seconds = time.monotonic() - self._began
+        state = State(iteration, seconds, self._measure.rows, self._measure.best, arrays)
+        if self._saving.path:
+            write_state(self._saving.path, state)
+
+
+def write_state(path: Path, state: State) -> None:
+    """Writes a checkpoint."""
+    arrays = flatten(state.arrays)
+    text = json.dumps(state.record())
+    metadata = {"format": _FORMAT, "state": text, "checksum": _checksum(arrays, text)}
+    files.write_arrays(path, arrays, metadata)
 
 
 def read_state(path: Path) -> State | None:
@@ -171,13 +192,21 @@ def read_state(path: Path) -> State | None:
     except UserError as error:
         _log.warning("%s; this training starts anew", error)
         return None
-    groups: dict[str, Arrays] = {"weights": {}, "best": {}, "rewind": {}, "optimizer": {}}
+    return State.of(json.loads(text), nest(arrays, GROUPS))
+
+
+def flatten(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays:
+    """Returns arrays of groups in one dict, by `group:name`."""
+    return {f"{g}:{n}": array for g, group in groups.items() for n, array in group.items()}
+
+
+def nest(arrays: Mapping[str, np.ndarray], groups: Iterable[str]) -> dict[str, Arrays]:
+    """Returns what `flatten` was given, empty groups among them."""
+    nested: dict[str, Arrays] = {group: {} for group in groups}
     for key, array in arrays.items():
         group, name = key.split(":", 1)
-        groups[group][name] = array
-    record = json.loads(text)
-    rows = [Row(**row) for row in record.pop("rows")]
-    return State(rows=rows, arrays=groups, **record)
+        nested[group][name] = array
+    return nested
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:

@@ -12,6 +12,7 @@ from lth_tf.data.augment import AUGMENTATIONS
 from lth_tf.pruning.kernels import unwrap
 from lth_tf.pruning.wrapper import MaskedLayer, is_maskable, wrap
 from lth_tf.recipe import Recipe
+from lth_tf.training.normalization import GlobalBatchNormalization
 
 
 class Examples:
@@ -156,12 +157,19 @@ class ChunkedModel(keras.Model):
         return gradient + share * tf.convert_to_tensor(variable)
 
 
-def chunked_copy(model: keras.Model) -> ChunkedModel:
-    """Copies a functional model for training: kernels masked, dropout stateless."""
+def chunked_copy(model: keras.Model, replicas: int) -> ChunkedModel:
+    """Copies a functional model for training: kernels masked, dropout stateless.
+
+    Args:
+        model: the plain model.
+        replicas: devices that share a batch; batch normalisation is then over all of them.
+    """
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         if type(layer) is keras.layers.Dropout:
             return StatelessDropout.from_config(layer.get_config())
+        if replicas > 1 and type(layer) is keras.layers.BatchNormalization:
+            return GlobalBatchNormalization.from_config(layer.get_config())
         return wrap(layer)
 
     clone = keras.models.clone_model(model, clone_function=copy)

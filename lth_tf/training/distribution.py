@@ -8,13 +8,15 @@ import tf_keras as keras
 
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import kernels
+from lth_tf.training.team import check_cluster
 
 _JOB_MEMORY = 5 * 2**29  # bytes that a training on CIFAR-10 takes at most
 
+# One of each for the whole process: on CPUs, TensorFlow mixes up the sums of two of them.
 STRATEGIES = {
     "none": tf.distribute.get_strategy,
-    # One for the whole process: on CPUs, TensorFlow mixes up the sums of two of them.
     "mirrored": functools.cache(tf.distribute.MirroredStrategy),
+    "multi_worker": functools.cache(tf.distribute.MultiWorkerMirroredStrategy),
 }
 
 
@@ -67,30 +69,36 @@ def set_threads(threads: int) -> None:
 
 
 def make_strategy(name: str) -> tf.distribute.Strategy:
-    """Returns the tf.distribute strategy of a name.
+    """Returns the tf.distribute strategy of a name; it must be made before anything is computed.
 
     Raises:
-        UserError: if there is no strategy of that name.
+        UserError: if there is no strategy of that name, or no cluster for one of several workers.
     """
     if name not in STRATEGIES:
         raise UserError(f"--distribution={name}: must be one of {', '.join(STRATEGIES)}")
+    if name == "multi_worker":
+        check_cluster()
     return STRATEGIES[name]()
 
 
 def use_xla(choice: str, model: keras.Model, strategy: tf.distribute.Strategy) -> bool:
     """Decides whether a training is compiled with XLA.
 
-    On a CPU, XLA makes dense networks several times faster and convolutions several times slower;
-    under a mirrored strategy TensorFlow cannot compile for CPUs at all.
+    On a CPU, XLA makes dense networks several times faster and convolutions several times slower.
+    A program of XLA's runs on one device.
 
     Args:
         choice: "on", "off" or "auto".
         model: the network.
         strategy: where it trains.
+
+    Raises:
+        UserError: if it is to be compiled for several devices.
     """
-    if choice != "auto":
+    several = strategy.num_replicas_in_sync > 1
+    if choice == "on" and several:
+        raise UserError("--xla=on: must be auto or off where a training has several devices")
+    if choice != "auto" or several:
         return choice == "on"
-    if tf.config.list_physical_devices("GPU"):
-        return True
     convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
-    return not convolutional and strategy.num_replicas_in_sync == 1
+    return not convolutional or count_gpus() > 0

@@ -50,7 +50,7 @@ class Rewind(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stores the weights when iteration k is reached."""
         if self.weights is None:
-            reached = int(self.model.optimizer.iterations)
+            reached = int(self.model.optimizer.iterations.numpy())
             if reached == self.iteration:
                 self._store()
             elif reached > self.iteration:

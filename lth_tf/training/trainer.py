@@ -10,11 +10,10 @@ import tf_keras as keras
 
 from lth_tf import models
 from lth_tf.data import ImageData
-from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
-from lth_tf.training.checkpoint import Checkpoint, Resume, Saving, read_state
+from lth_tf.training.checkpoint import Checkpoint, Resume, Saving, State
 from lth_tf.training.chunked import ChunkedModel, Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
@@ -57,24 +56,23 @@ class Trainer:
 
         Args:
             recipe: what to train.
-            data: the data set, put on the device as a whole.
+            data: the data set, put on the device as a whole; not needed in memory afterwards.
             strategy: the devices.
             xla: "on", "off" or "auto".
 
         Raises:
-            UserError: if the batch does not fit the data or the devices.
+            UserError: if it is to be compiled by XLA for several devices.
         """
         self.recipe = recipe
-        self._check_batch(len(data.train_labels) - recipe.validation_size, strategy)
+        # Outside of the strategy, which would send each device a copy of the whole data set.
+        self._examples = Examples(data.train_images, data.train_labels)
         with strategy.scope():
-            self.model = self._build(data)
+            self.model = self._build(data, strategy)
             self.xla = use_xla(xla, self.model, strategy)
-            examples = Examples(data.train_images, data.train_labels)
             self.model.compile(
                 make_optimizer(recipe), keras.losses.SparseCategoricalCrossentropy(True)
             )
-        self.model.attach(examples, recipe, self.xla)
-        self._data = data
+        self.model.attach(self._examples, recipe, self.xla)
         self._validation = Evaluator(self.model, self.xla)
         self._test = Evaluator(self.model, self.xla)
         self._test.set_examples(data.test_images, data.test_labels)
@@ -87,6 +85,7 @@ class Trainer:
         order: Order,
         validation_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
+        state: State | None = None,
         saving: Saving | None = None,
     ) -> Outcome:
         """Runs one training to the recipe's end, or goes on with one that was interrupted.
@@ -98,7 +97,8 @@ class Trainer:
             order: which examples make up each iteration.
             validation_rows: rows of the validation examples, as many as the recipe says.
             on_row: is told of each evaluation, those before an interruption included.
-            saving: where and when the state is kept; a state that is there is gone on from.
+            state: the state of an interrupted training to go on from.
+            saving: where and when the state is kept.
 
         Raises:
             DivergedError: if a loss is not finite.
@@ -106,11 +106,8 @@ class Trainer:
         """
         began = time.monotonic()
         recipe = self.recipe
-        state = read_state(saving.path) if saving else None
         before = state.seconds if state else 0.0
-        self._validation.set_examples(
-            self._data.train_images[validation_rows], self._data.train_labels[validation_rows]
-        )
+        self._validation.set_examples(*self._examples.take(validation_rows))
         set_masks(self.model, masks)
         first = state.iteration if state else start
         also = (*recipe.marks, recipe.rewind)
@@ -138,23 +135,14 @@ class Trainer:
             seconds=time.monotonic() - began + before,
         )
 
-    def _build(self, data: ImageData) -> ChunkedModel:
+    def _build(self, data: ImageData, strategy: tf.distribute.Strategy) -> ChunkedModel:
         before = keras.mixed_precision.global_policy()
         keras.mixed_precision.set_global_policy(self.recipe.precision)
         try:
-            return chunked_copy(build_model(self.recipe, data.image_shape, data.classes, seed=0))
+            model = build_model(self.recipe, data.image_shape, data.classes, seed=0)
+            return chunked_copy(model, strategy.num_replicas_in_sync)
         finally:
             keras.mixed_precision.set_global_policy(before)
-
-    def _check_batch(self, examples: int, strategy: tf.distribute.Strategy) -> None:
-        batch, replicas = self.recipe.batch_size, strategy.num_replicas_in_sync
-        if batch > examples:
-            raise UserError(
-                f"--batch_size={batch}: must be at most the {examples} training examples that "
-                f"--validation_size={self.recipe.validation_size} leaves"
-            )
-        if batch % replicas:
-            raise UserError(f"--batch_size={batch}: must be divisible among {replicas} devices")
 
 
 def build_model(

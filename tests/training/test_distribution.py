@@ -11,9 +11,7 @@ from lth_tf.training.distribution import make_strategy, use_xla
 
 
 def test_two_devices_train_as_one(make, two_devices):
-    # Without batch normalisation, whose statistics are each device's own.
     setting = make(
-        model="not_normalised",
         optimizer="momentum",
         learning_rate=0.05,
         dropout=0.4,
@@ -67,6 +65,8 @@ def test_xla_is_for_dense_networks_on_one_cpu(make, two_devices):
     assert not use_xla("auto", models["tiny"], one)
     assert not use_xla("auto", models["dense"], two)
     assert use_xla("on", models["tiny"], one) and not use_xla("off", models["dense"], one)
+    with pytest.raises(UserError, match="--xla=on: must be auto or off where a training has"):
+        use_xla("on", models["dense"], two)
 
 
 def test_a_process_has_one_strategy():
@@ -75,5 +75,7 @@ def test_a_process_has_one_strategy():
 
 
 def test_an_unknown_strategy_is_refused():
-    with pytest.raises(UserError, match="--distribution=mirror: must be one of none, mirrored"):
+    with pytest.raises(
+        UserError, match="--distribution=mirror: must be one of none, mirrored, multi_worker"
+    ):
         make_strategy("mirror")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.measure import DivergedError
@@ -103,10 +102,3 @@ def test_a_training_that_diverges_says_when_and_leaves_the_trainer_usable(make, 
         wild.train(wild.trainer())
     after = calm.train(trainer)
     assert_same_bits(before.weights, after.weights)
-
-
-def test_a_batch_that_does_not_fit_is_refused(make, two_devices):
-    with pytest.raises(UserError, match="--batch_size=111: must be at most the 110 training"):
-        make(batch_size=111).trainer()
-    with pytest.raises(UserError, match="--batch_size=7: must be divisible among 2 devices"):
-        make(batch_size=7).trainer(two_devices)
