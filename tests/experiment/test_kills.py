@@ -29,11 +29,10 @@ recipe = models.paper_recipe("lenet").override(
 )
 models.NETWORKS["normalised"] = build, recipe
 """
-NETWORKS = {"lenet": "", "normalised": NORMALISED}
-# 40 checkpoints in each of four trainings, and one thread each: both networks run at once.
-FLAGS = (
-    "--iterations=400", "--eval_every=10", "--rounds=3", "--threads=1", "--checkpoint_every=0",
-)  # fmt: skip
+# The smaller network is the faster one, and has more to do before it is killed the last time.
+NETWORKS = {"lenet": ("", 400), "normalised": (NORMALISED, 1000)}
+# Many checkpoints in each of four trainings, and one thread each: both networks run at once.
+FLAGS = ("--eval_every=10", "--rounds=3", "--threads=1", "--checkpoint_every=0")
 # What a process writes before it is killed, how often at most, and the seconds to wait then at
 # most. In sum they leave a part of the run to its last process, however fast the machine is.
 MOMENTS = [
@@ -52,10 +51,9 @@ class Story:
         self.whole, self.killed = runs_dir / "whole", runs_dir / "killed"
         self.seed = random.randrange(2**32)
         self.codes, self.inside, self.half_written = [], 0, 0
-        self._flags = (*FLAGS, f"--model={name}")
-        self._begin = lambda folder: start(
-            runs_dir, *self._flags, f"--name={folder.name}", before=NETWORKS[name]
-        )
+        before, iterations = NETWORKS[name]
+        flags = (*FLAGS, f"--model={name}", f"--iterations={iterations}")
+        self._begin = lambda folder: start(runs_dir, *flags, f"--name={folder.name}", before=before)
 
     def steps(self):
         """Runs both; yields whenever it waits."""
@@ -116,9 +114,10 @@ def stories(start, tmp_path_factory):
 def test_a_run_killed_at_random_moments_ends_in_the_same_bits(stories, name, outcome):
     story = stories[name]
     log = (story.whole.parent / "log").read_text()
-    told = f"seed {story.seed}, {story.inside} inside, {story.half_written} half\n{log[-3000:]}"
+    told = f"seed {story.seed}, {story.codes}, {story.inside} inside training, "
+    told += f"{story.half_written} while writing\n{log[-3000:]}"
     assert story.codes == [-9] * len(MOMENTS) and len(MOMENTS) >= 20, told
-    assert story.inside >= 8 and story.last.exitcode == 0, told
+    assert story.inside >= 5 and story.last.exitcode == 0, told
     assert outcome(story.killed) == outcome(story.whole), told
     for pattern in ("checkpoint*", "*.tmp"):
         assert not list(story.killed.rglob(pattern)), told
