@@ -19,6 +19,7 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
+from lth_tf import files
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.settings import Settings
@@ -106,6 +107,8 @@ class Scheduler:
     def _new_pool(self, job: int) -> _Pool:
         context = multiprocessing.get_context("spawn")
         log = _job_log(self._store.folder, job)
+        with files.writing(log):
+            log.touch()
         return _Pool(1, context, _begin_job, (log, job, self._gpus))
 
     def _start_ready(self) -> bool:

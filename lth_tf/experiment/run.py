@@ -1,10 +1,8 @@
 """Running an experiment from beginning to end, in its run directory."""
 
-import contextlib
 import dataclasses
-import errno
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +16,7 @@ from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.progress import ProgressListener, make_console
 from lth_tf.experiment.provenance import describe_start
 from lth_tf.experiment.results import Result
+from lth_tf.experiment.run_log import full_disk_told, run_log
 from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.worker import Worker
@@ -83,7 +82,7 @@ def run_experiment(
         _follow(network, settings, team, should_stop, console)
         return []
     store = Store(folder)
-    with _full_disk_told(folder), store.lock(), _logging(folder / "run.log", console):
+    with full_disk_told(folder), store.lock(), run_log(folder / "run.log", console):
         with files.writing(folder / "run.log"):
             on_log_file(folder / "run.log")
         store.begin(experiment, network.image, describe_start(flags, settings))
@@ -159,59 +158,3 @@ def _export_all(store: Store, network: Network, plan: Sequence[Training]) -> Non
         if not out.exists():
             export(model, store.read_arrays(training, "weights"), out)
             _log.info("Exported %s", out)
-
-
-class _ConsoleHandler(logging.Handler):
-    """Prints log lines above the progress bar, or plainly where there is none."""
-
-    def __init__(self, console: Console) -> None:
-        super().__init__()
-        self._console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(self.format(record), markup=False, soft_wrap=True)
-
-
-class _FileHandler(logging.FileHandler):
-    """Loses log lines that a full disk has no room for, instead of telling of each in many more."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        pass
-
-    def close(self) -> None:
-        # What was not written is still in its buffer, and would be refused again.
-        with contextlib.suppress(OSError):
-            super().close()
-
-
-@contextlib.contextmanager
-def _full_disk_told(folder: Path) -> Iterator[None]:
-    """Names the run directory where the system, refusing to write, names no file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
-            raise
-        raise files.unwritable(error.filename or folder, error.strerror) from error
-
-
-@contextlib.contextmanager
-def _logging(log_file: Path, console: Console) -> Iterator[None]:
-    """Sends this package's log lines to a file, with times, and to the console."""
-    logger = logging.getLogger("lth_tf")
-    with files.writing(log_file):
-        to_file = _FileHandler(log_file)
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = (to_file, _ConsoleHandler(console))
-    before = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    for handler in handlers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.level, logger.propagate = before
-        for handler in handlers:
-            logger.removeHandler(handler)
-            handler.close()

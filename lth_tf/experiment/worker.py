@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -12,28 +12,19 @@ from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Training
 from lth_tf.experiment.results import Result, metrics_csv
 from lth_tf.experiment.settings import Settings
+from lth_tf.experiment.start import Start, make_start, share
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.tensorboard import TensorBoardLog
-from lth_tf.pruning import masks as pruning
-from lth_tf.pruning.scores import score
 from lth_tf.streams import Streams
-from lth_tf.training.checkpoint import GROUPS, Saving, State, flatten, nest, read_state
+from lth_tf.training.checkpoint import Saving
 from lth_tf.training.distribution import make_strategy
-from lth_tf.training.invariants import check_pruned
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
+from lth_tf.training.state import State, read_state
 from lth_tf.training.team import Team
 from lth_tf.training.trainer import Outcome, Trainer
 
 Arrays = dict[str, np.ndarray]
-
-
-class _Start(NamedTuple):
-    """The iteration, weights and masks that a training starts from."""
-
-    iteration: int
-    weights: Arrays
-    masks: Arrays
 
 
 class Listener(Protocol):
@@ -100,7 +91,8 @@ class Worker:
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
-        start, state = self._shared(self._start(training), read_state(checkpoint))
+        start = make_start(training, self._network, self._store)
+        start, state = share(self._team, start, read_state(checkpoint))
         saving = self._saving(checkpoint, should_stop)
         rows: list[Row] = []
         with TensorBoardLog(folder, self._experiment, training) as log:
@@ -136,48 +128,16 @@ class Worker:
             DivergedError: if a loss is not finite.
             KeyboardInterrupt: if any worker was asked to stop.
         """
-        start, state = self._shared(None, None)
+        start, state = share(self._team, None, None)
         self._train(training, start, lambda row: None, state, self._saving(None, should_stop))
 
     def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
         return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._team)
 
-    def _shared(self, start: _Start | None, state: State | None) -> tuple[_Start, State | None]:
-        """Returns the chief's start and state on every worker."""
-        if self._team.size == 1:
-            return start, state
-        groups, record = {}, None
-        if start:
-            groups = {"start": start.weights, "masks": start.masks}
-            record = {"start": start.iteration, "state": state and state.record()}
-            groups |= state.arrays if state else {}
-        arrays, record = self._team.share_arrays(flatten(groups), record)
-        groups = nest(arrays, ("start", "masks", *GROUPS))
-        start = _Start(record["start"], groups.pop("start"), groups.pop("masks"))
-        return start, record["state"] and State.of(record["state"], groups)
-
-    def _start(self, training: Training) -> _Start:
-        recipe = self._experiment.recipe
-        if training.parent is None:
-            streams = Streams(self._experiment.seed, training.replicate)
-            weights = self._network.initial_weights(streams.key("init"))
-            ones = {k.name: np.ones(k.shape, bool) for k in self._network.kernels}
-            return _Start(0, weights, ones)
-        initial = self._store.read_arrays(training.dense, "initial")
-        before = self._store.read_masks(training.parent)
-        final = self._store.read_arrays(training.parent, "weights")
-        rank = score(recipe.score)
-        scores = {name: rank(initial[name], final[name]) for name in before}
-        masks = pruning.prune(scores, before, self._network.rates, recipe.scope)
-        check_pruned(before, masks, self._network.remaining[training.level])
-        if recipe.rewind:
-            initial = self._store.read_arrays(training.dense, "rewind")
-        return _Start(recipe.rewind, initial, masks)
-
     def _train(
         self,
         training: Training,
-        start: _Start,
+        start: Start,
         on_row: Callable[[Row], None],
         state: State | None,
         saving: Saving,

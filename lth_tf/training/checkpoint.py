@@ -1,65 +1,19 @@
-"""Checkpoints: a training's whole state between two chunks, to go on from there to the bit.
-
-Weights, masks' effect, optimizer, evaluations and the best weights so far are the state; the order
-of examples and all other randomness are functions of the iteration and need not be kept.
-"""
+"""Checkpoints: Keras callbacks that keep a training's state, and put it back."""
 
 import dataclasses
-import hashlib
-import json
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tf_keras as keras
 
-from lth_tf import files
-from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import snapshot
-from lth_tf.training.measure import Measure, Row
+from lth_tf.training.measure import Measure
 from lth_tf.training.optimizers import schedule_of
 from lth_tf.training.rewind import Rewind, set_weights
+from lth_tf.training.state import State, write_state
 from lth_tf.training.team import Team
-
-_log = logging.getLogger(__name__)
-_FORMAT = "1"
-GROUPS = ("weights", "best", "rewind", "optimizer")
-
-Arrays = dict[str, np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """A training's state at the end of a chunk.
-
-    Attributes:
-        iteration: iterations trained.
-        seconds: time that they took, over all starts.
-        rows: the evaluations so far.
-        best: index in `rows` of the lowest validation loss.
-        arrays: arrays by group ("weights", "best", "rewind", "optimizer") and name.
-    """
-
-    iteration: int
-    seconds: float
-    rows: list[Row]
-    best: int
-    arrays: dict[str, Arrays]
-
-    def record(self) -> dict[str, Any]:
-        """Returns all but the arrays, as JSON has it."""
-        rows = [dataclasses.asdict(row) for row in self.rows]
-        named = {name: getattr(self, name) for name in ("iteration", "seconds", "best")}
-        return {**named, "rows": rows}
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any], arrays: dict[str, Arrays]) -> "State":
-        """Returns the state of a record and arrays."""
-        rows = [Row(**row) for row in record["rows"]]
-        return cls(**{**record, "rows": rows}, arrays=arrays)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,56 +116,3 @@ class Checkpoint(keras.callbacks.Callback):
         state = State(iteration, seconds, self._measure.rows, self._measure.best, arrays)
         if self._saving.path:
             write_state(self._saving.path, state)
-
-
-def write_state(path: Path, state: State) -> None:
-    """Writes a checkpoint."""
-    arrays = flatten(state.arrays)
-    text = json.dumps(state.record())
-    metadata = {"format": _FORMAT, "state": text, "checksum": _checksum(arrays, text)}
-    files.write_arrays(path, arrays, metadata)
-
-
-def read_state(path: Path) -> State | None:
-    """Reads a checkpoint.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The state, or None if there is no file or (logged) it is damaged: the training then starts
-        anew.
-    """
-    if not path.exists():
-        return None
-    try:
-        arrays, metadata = files.read_arrays(path)
-        text = metadata.get("state", "")
-        if metadata.get("format") != _FORMAT or metadata["checksum"] != _checksum(arrays, text):
-            raise UserError(f"{path}: is not what was written (its checksum differs)")
-    except UserError as error:
-        _log.warning("%s; this training starts anew", error)
-        return None
-    return State.of(json.loads(text), nest(arrays, GROUPS))
-
-
-def flatten(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays:
-    """Returns arrays of groups in one dict, by `group:name`."""
-    return {f"{g}:{n}": array for g, group in groups.items() for n, array in group.items()}
-
-
-def nest(arrays: Mapping[str, np.ndarray], groups: Iterable[str]) -> dict[str, Arrays]:
-    """Returns what `flatten` was given, empty groups among them."""
-    nested: dict[str, Arrays] = {group: {} for group in groups}
-    for key, array in arrays.items():
-        group, name = key.split(":", 1)
-        nested[group][name] = array
-    return nested
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    checksum = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        checksum.update(name.encode())
-        checksum.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return checksum.hexdigest()

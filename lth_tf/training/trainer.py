@@ -13,7 +13,7 @@ from lth_tf.data import ImageData
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
-from lth_tf.training.checkpoint import Checkpoint, Resume, Saving, State
+from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
 from lth_tf.training.chunked import ChunkedModel, Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
@@ -22,6 +22,7 @@ from lth_tf.training.measure import Measure, Row
 from lth_tf.training.optimizers import make_optimizer
 from lth_tf.training.order import Order, chunk_ends
 from lth_tf.training.rewind import Rewind
+from lth_tf.training.state import State
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,10 +98,10 @@ def test_a_ticket_that_cannot_be_exported_is_told(reference, told, tmp_path):
 
 
 def test_log_lines_that_find_no_room_are_lost_in_silence(capfd):
-    from lth_tf.experiment import run
+    from lth_tf.experiment.run_log import run_log
 
     heard = Console(width=120)
-    with run._logging(Path("/dev/full"), heard):  # refuses every byte
+    with run_log(Path("/dev/full"), heard):  # refuses every byte
         for _ in range(3):
             logging.getLogger("lth_tf.test").info("here")
     assert capfd.readouterr() == ("here\n" * 3, "")

@@ -1,0 +1,67 @@
+"""The run's log: what is told of it, on the console and in a file that stays behind."""
+
+import contextlib
+import errno
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from lth_tf import files
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints log lines above the progress bar, or plainly where there is none."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), markup=False, soft_wrap=True)
+
+
+class _FileHandler(logging.FileHandler):
+    """Loses log lines that a full disk has no room for, instead of telling of each in many more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        pass
+
+    def close(self) -> None:
+        # What was not written is still in its buffer, and would be refused again.
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def full_disk_told(folder: Path) -> Iterator[None]:
+    """Names the run directory where the system, refusing to write, names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            raise
+        raise files.unwritable(error.filename or folder, error.strerror) from error
+
+
+@contextlib.contextmanager
+def run_log(log_file: Path, console: Console) -> Iterator[None]:
+    """Sends this package's log lines to a file, with times, and to the console."""
+    logger = logging.getLogger("lth_tf")
+    with files.writing(log_file):
+        to_file = _FileHandler(log_file)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers = (to_file, _ConsoleHandler(console))
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.level, logger.propagate = before
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()

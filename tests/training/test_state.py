@@ -1,0 +1,64 @@
+"""A checkpoint gives back what was kept, or says that it cannot and is as good as none."""
+
+import numpy as np
+import pytest
+
+from lth_tf import files
+from lth_tf.training.measure import Row
+from lth_tf.training.state import State, read_state, write_state
+
+STATE = State(
+    iteration=20,
+    seconds=1.5,
+    rows=[Row(0, None, 2.3, 0.1, 0.01), Row(20, 1.7, 1.25, 0.5, 0.01, test_accuracy=0.4)],
+    best=1,
+    arrays={
+        "weights": {"dense/kernel": np.array([[0.1, -0.0], [np.inf, 3e-42]], np.float32)},
+        "best": {"dense/kernel": np.zeros((2, 2), np.float32)},
+        "rewind": {},
+        "optimizer": {"0": np.int64(20)},
+    },
+)
+
+
+def test_a_state_comes_back_to_the_bit(tmp_path):
+    write_state(tmp_path / "checkpoint", STATE)
+    found = read_state(tmp_path / "checkpoint")
+    assert (found.record(), found.arrays.keys()) == (STATE.record(), STATE.arrays.keys())
+    for group, arrays in STATE.arrays.items():
+        assert found.arrays[group].keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert found.arrays[group][name].tobytes() == array.tobytes()
+            assert found.arrays[group][name].dtype == array.dtype
+    assert read_state(tmp_path / "none") is None
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def alter(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def make_newer(path):
+    arrays, metadata = files.read_arrays(path)
+    files.write_arrays(path, arrays, {**metadata, "format": "2"})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (truncate, "must be a whole safetensors file"),
+        (alter, "its checksum differs"),
+        (make_newer, "must be of format 1, found 2"),
+    ],
+)
+def test_a_state_that_cannot_be_used_is_named_and_as_good_as_none(tmp_path, caplog, change, told):
+    path = tmp_path / "checkpoint"
+    write_state(path, STATE)
+    change(path)
+    assert read_state(path) is None
+    assert str(path) in caplog.text and told in caplog.text
+    assert "this training starts anew" in caplog.text
