@@ -1,0 +1,71 @@
+"""Quantities: what tickets are judged by, at early stopping or at marked iterations."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+from lth_tf.analysis.verdict import Margins
+from lth_tf.errors import UserError
+from lth_tf.experiment.results import Result
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """Something that ticket and dense network are compared by.
+
+    Attributes:
+        name: what it is.
+        measured: its value in a training.
+        score: the same on the scale that it is tested on, where more is better.
+        margin: how much lower a ticket's score may be.
+        is_ratio: whether it is compared as a ratio; the score is then the negative logarithm.
+    """
+
+    name: str
+    measured: Callable[[Result], float]
+    score: Callable[[Result], float]
+    margin: float
+    is_ratio: bool = False
+
+
+def at_early_stopping(margins: Margins, grid: int) -> list[Quantity]:
+    """Returns test accuracy at early stopping and the early-stopping iteration.
+
+    Args:
+        margins: how much worse a ticket may be.
+        grid: iterations between evaluations, and the smallest iteration that is counted.
+    """
+
+    def accuracy(result: Result) -> float:
+        return result.test_accuracy_at_early_stop
+
+    def iteration(result: Result) -> int:
+        return result.early_stop_iteration
+
+    def speed(result: Result) -> float:
+        return -math.log(max(iteration(result), grid))
+
+    slack = math.log1p(margins.iterations)
+    return [
+        Quantity("test accuracy at early stopping", accuracy, accuracy, margins.accuracy),
+        Quantity("early-stopping iteration", iteration, speed, slack, is_ratio=True),
+    ]
+
+
+def at_mark(mark: int, margins: Margins) -> Quantity:
+    """Returns test accuracy at a marked iteration.
+
+    Args:
+        mark: the iteration.
+        margins: how much worse a ticket may be.
+    """
+
+    def accuracy(result: Result) -> float:
+        if mark not in result.test_accuracy_at:
+            raise UserError(
+                f"replicate {result.replicate}, level {result.level}, {result.arm}: must have a "
+                f"test accuracy at the mark {mark}, has them at {sorted(result.test_accuracy_at)}"
+            )
+        return result.test_accuracy_at[mark]
+
+    return Quantity(f"test accuracy at iteration {mark:,}", accuracy, accuracy, margins.accuracy)

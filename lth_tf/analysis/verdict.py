@@ -1,0 +1,171 @@
+"""Verdict: what is found on an experiment's tickets; `lth_tf.analysis.judging` finds it.
+
+Accuracies and their differences are fractions; ratios are ticket over what it is compared with.
+"""
+
+import dataclasses
+import enum
+import math
+import re
+
+from lth_tf.analysis.statistics import Estimate
+from lth_tf.errors import UserError
+
+_MNIST_LIKE = ("mnist", "mnist_5k", "fashion_mnist", "kmnist")
+
+
+@dataclasses.dataclass(frozen=True)
+class Margins:
+    """How much worse a ticket may be and still pass, set before looking.
+
+    Attributes:
+        accuracy: by how much its test accuracy may be lower, a fraction (0.002: 0.2 points).
+        iterations: by which share of j it may stop later, a fraction.
+    """
+
+    accuracy: float
+    iterations: float
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not 0 <= value < math.inf:
+                raise UserError(
+                    f"margin of {name}: must be a finite number, 0 or more, not {value}"
+                )
+
+
+def margins_for(dataset: str) -> Margins:
+    """Returns a data set's margins: 0.2 points if it is like MNIST, else 0.5; and 10 %.
+
+    Args:
+        dataset: its name, perhaps with TFDS's config and version.
+    """
+    like_mnist = re.split("[/:]", dataset)[0] in _MNIST_LIKE
+    return Margins(accuracy=0.002 if like_mnist else 0.005, iterations=0.10)
+
+
+class Outcome(enum.StrEnum):
+    """What the bounds say of an endpoint or a level, weakest first."""
+
+    NOT_ENOUGH = "not enough replicates"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    SUPPORTED = "supported"
+    SUPERIOR = "superior"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the fixed sequence goes on."""
+        return self in (Outcome.SUPPORTED, Outcome.SUPERIOR)
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """One of the comparisons of ticket and dense network that a level must pass.
+
+    Attributes:
+        name: what is compared.
+        is_ratio: whether the estimate is ticket / dense, j'/j; else it is ticket - dense, a' - a,
+            as a fraction.
+        estimate: of the level's replicates, in their order.
+        outcome: the endpoint's own.
+    """
+
+    name: str
+    is_ratio: bool
+    estimate: Estimate
+    outcome: Outcome
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    """The lottery effect: how a ticket compares with a control at the same level.
+
+    Attributes:
+        control: the control's kind, such as reinit; its draws in a replicate are averaged first,
+            iterations by their logarithms.
+        name: what is compared.
+        is_ratio: whether the estimate is ticket / control; else it is ticket - control.
+        replicates: those that have both.
+        estimate: of these replicates, in their order.
+        shown: whether the bound is strictly on the ticket's side of no effect.
+    """
+
+    control: str
+    name: str
+    is_ratio: bool
+    replicates: tuple[int, ...]
+    estimate: Estimate
+    shown: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """What was measured of an arm, without comparison.
+
+    Attributes:
+        replicates: those that have it.
+        estimates: by name; accuracies as fractions, iterations as such, with arithmetic means.
+        censored: in how many replicates a lowest validation loss is at the last evaluation, so that
+            the true minimum may be later. 0 where accuracies at marks are judged.
+    """
+
+    replicates: tuple[int, ...]
+    estimates: dict[str, Estimate]
+    censored: int
+
+
+@dataclasses.dataclass(frozen=True)
+class LevelVerdict:
+    """The verdict on the tickets of a level.
+
+    Attributes:
+        level: its number.
+        density: remaining over all kernel weights.
+        replicates: those that have both the ticket and the dense network: K of them.
+        endpoints: test accuracy first, then the early-stopping iteration, or the later marks;
+            none if K is 0.
+        outcome: the weakest of the endpoints'.
+        tested: False if an earlier level of the sequence did not pass: the outcome is then for
+            information and nothing is claimed.
+        holding: in how many replicates all of a' >= a and j' <= j hold together.
+        holding_interval: the share's two-sided 95 % Clopper-Pearson interval.
+        effects: the lottery effects, by control, then in the endpoints' order.
+        arms: all arms of the level by kind, and the dense network of `replicates`.
+    """
+
+    level: int
+    density: float
+    replicates: tuple[int, ...]
+    endpoints: tuple[Endpoint, ...]
+    outcome: Outcome
+    tested: bool
+    holding: int
+    holding_interval: tuple[float, float]
+    effects: tuple[Effect, ...]
+    arms: dict[str, Arm]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The verdict on an experiment.
+
+    Attributes:
+        margins: what it was judged by.
+        levels: every level that has tickets, dense to sparse.
+        dense: the dense networks of all replicates; None if there is none.
+    """
+
+    margins: Margins
+    levels: tuple[LevelVerdict, ...]
+    dense: Arm | None
+
+    @property
+    def headline(self) -> LevelVerdict | None:
+        """The sparsest level that passed before any that did not; None if there is none."""
+        return next((v for v in reversed(self.levels) if v.tested and v.outcome.passes), None)
+
+    @property
+    def headline_density(self) -> float | None:
+        """Its density."""
+        return self.headline.density if self.headline else None
