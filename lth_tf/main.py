@@ -9,6 +9,7 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
+from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
 
@@ -36,7 +37,17 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         groups.setdefault(title, []).append(field.name)
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19."
     common: dict[str, Any] = {"flag_values": values}
-    flags.DEFINE_integer("rounds", 10, "Pruned trainings after the dense one.", **common)
+    flags.DEFINE_enum(
+        "strategy", "iterative", STRATEGIES,
+        "iterative: each level's ticket is pruned to the next; one_shot: the dense network is "
+        "pruned once to each level's density.", **common,
+    )  # fmt: skip
+    flags.DEFINE_integer("rounds", 10, "Levels after the dense network.", **common)
+    flags.DEFINE_list(
+        "arms", ["ticket"], "What each level's mask is trained with: ticket, and controls: "
+        f"{', '.join(CONTROLS)}.", **common,
+    )  # fmt: skip
+    flags.DEFINE_integer("reinits", 1, "Draws of each control in each replicate.", **common)
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
     flags.DEFINE_string(
@@ -67,7 +78,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
-    groups["Experiment"] = ["rounds", "replicates", "seed"]
+    groups["Experiment"] = ["strategy", "rounds", "arms", "reinits", "replicates", "seed"]
     grouped = {name for names in groups.values() for name in names}
     groups["Run"] = [name for name in values if name not in grouped]
     return groups
@@ -120,8 +131,24 @@ def _parsed(field: dataclasses.Field, value: Any) -> Any:
         raise UserError(f"--{field.name}={','.join(value)}: must be {form}") from None
 
 
-def settings_from_flags(values: flags.FlagValues, replicates: int) -> "Settings":
-    """Returns how the flags say to run an experiment of some replicates.
+def experiment_from_flags(values: flags.FlagValues) -> Experiment:
+    """Returns the experiment that the flags describe.
+
+    Raises:
+        UserError: if a value is wrong; the message names the flag.
+    """
+    names = ("rounds", "replicates", "seed", "strategy", "arms", "reinits")
+    return Experiment(
+        recipe=recipe_from_flags(values), **{name: values[name].value for name in names}
+    )
+
+
+def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
+    """Returns how the flags say to run an experiment.
+
+    Args:
+        values: the parsed flags.
+        width: trainings of it that can run at the same time.
 
     Raises:
         UserError: if a value is wrong; the message names the flag.
@@ -133,7 +160,7 @@ def settings_from_flags(values: flags.FlagValues, replicates: int) -> "Settings"
     if jobs != "auto" and not jobs.isdecimal():
         raise UserError(f"--jobs={jobs}: must be auto or a whole number of at least 1")
     # A distributed training has all devices to itself.
-    chains = replicates if values["distribution"].value == "none" else 1
+    chains = width if values["distribution"].value == "none" else 1
     names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads")
     return Settings(
         jobs=auto_jobs(chains) if jobs == "auto" else int(jobs),
@@ -150,15 +177,9 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
-    from lth_tf.experiment.plan import Experiment
     from lth_tf.experiment.progress import make_console
 
-    experiment = Experiment(
-        recipe=recipe_from_flags(values),
-        rounds=values["rounds"].value,
-        replicates=values["replicates"].value,
-        seed=values["seed"].value,
-    )
+    experiment = experiment_from_flags(values)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
     console = make_console()
     if values["dry_run"].value:
@@ -171,7 +192,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     run_experiment(
         experiment,
         folder,
-        settings_from_flags(values, experiment.replicates),
+        settings_from_flags(values, experiment.width),
         export_saved_model=values["export_saved_model"].value,
         should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _given(values)],

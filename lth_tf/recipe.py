@@ -16,6 +16,7 @@ from lth_tf.errors import UserError
 OPTIMIZERS = ("adam", "momentum", "sgd")
 AUGMENTATIONS = ("none", "flip_crop")
 SCOPES = ("layer", "global")
+KEPT = ("lr", "none", "fine_tune")  # kinds of --rewind that keep the weights
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -66,7 +67,13 @@ class Recipe:
         "pruning",
         default="magnitude",
     )
-    rewind: int = _field("Iteration whose weights the survivors go back to.", "pruning", default=0)
+    rewind: str = _field(
+        "Where the survivors go on from: an iteration, whose weights they go back to; lr (weights "
+        "kept, schedule replayed), none (optimizer kept as well), or fine_tune (weights kept, last "
+        "learning rate).",
+        "pruning",
+        default="0",
+    )
     eval_every: int = _field("Iterations between validations.", "measurement", default=100)
     marks: tuple[int, ...] = _field(
         "Iterations whose test accuracy is recorded.", "measurement", default=()
@@ -75,6 +82,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("lr_drops", "marks"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "rewind", str(self.rewind))
         object.__setattr__(self, "prune_layers", tuple(map(tuple, self.prune_layers)))
         self._check_choices()
         for name, least in _LEAST.items():
@@ -95,6 +103,16 @@ class Recipe:
         )
         self._check_iterations()
 
+    @property
+    def rewinds_weights(self) -> bool:
+        """Whether the survivors go back to earlier weights."""
+        return self.rewind not in KEPT
+
+    @property
+    def rewind_iteration(self) -> int:
+        """The iteration whose weights the survivors go back to; 0 where they keep theirs."""
+        return int(self.rewind) if self.rewinds_weights else 0
+
     def _check_choices(self) -> None:
         choices = {
             "optimizer": OPTIMIZERS,
@@ -108,7 +126,9 @@ class Recipe:
     def _check_iterations(self) -> None:
         end = self.iterations
         _require(self, "warmup", self.warmup <= end, f"0 to --iterations ({end})")
-        _require(self, "rewind", self.rewind < end, f"0 to {end - 1}, below --iterations ({end})")
+        wanted = f"0 to {end - 1}, below --iterations ({end}), or one of {', '.join(KEPT)}"
+        known = self.rewind in KEPT or self.rewind.isdecimal()
+        _require(self, "rewind", known and self.rewind_iteration < end, wanted)
         for name in ("lr_drops", "marks"):
             steps = getattr(self, name)
             rising = all(a < b for a, b in itertools.pairwise(steps))
@@ -148,7 +168,6 @@ _LEAST = {
     "batch_size": 1,
     "warmup": 0,
     "weight_decay": 0,
-    "rewind": 0,
     "validation_size": 1,
     "eval_every": 1,
 }

@@ -12,7 +12,15 @@ from lth_tf import files
 from lth_tf.analysis.results_table import by_level
 from lth_tf.experiment.results import Result
 
-_BLUE, _GREY = "#0072b2", "#666666"
+_GREY = "#666666"
+# Label, colour and marker of each arm; the colours are told apart by the colour-blind.
+_ARMS = {
+    "ticket": ("winning tickets", "#0072b2", "o"),
+    "reinit": ("random reinit", "#d55e00", "s"),
+    "random_mask": ("random mask", "#009e73", "^"),
+    "shuffled_mask": ("shuffled mask", "#cc79a7", "v"),
+    "random_mask_reinit": ("random mask, reinit", "#e69f00", "D"),
+}
 
 
 def draw_tickets(results: Sequence[Result], title: str, path: Path) -> None:
@@ -41,17 +49,17 @@ def draw_tickets(results: Sequence[Result], title: str, path: Path) -> None:
 
 
 def _draw(axes: Axes, results: Sequence[Result], value: Callable[[Result], float]) -> None:
-    groups = list(by_level(results).values())
-    densities = [100 * group[0].density for group in groups]
-    values = [[value(result) for result in group] for group in groups]
-    means = [statistics.fmean(v) for v in values]
-    below = [mean - min(v) for mean, v in zip(means, values, strict=True)]
-    above = [max(v) - mean for mean, v in zip(means, values, strict=True)]
-    axes.axhline(means[0], color=_GREY, linestyle="--", linewidth=1, label="dense network")
-    axes.errorbar(
-        densities, means, [below, above], color=_BLUE, marker="o", markersize=4, capsize=2,
-        label="winning tickets",
-    )  # fmt: skip
+    groups = by_level(results)
+    dense = [value(result) for result in groups.get((0, "dense"), [])]
+    if dense:
+        mean = statistics.fmean(dense)
+        axes.axhline(mean, color=_GREY, linestyle="--", linewidth=1, label="dense network")
+    for kind, (label, colour, marker) in _ARMS.items():
+        of_arm = [group for (_, arm), group in groups.items() if arm in ("dense", kind)]
+        if len(of_arm) > 1 or kind == "ticket":
+            style = {"color": colour, "marker": marker, "label": label}
+            _draw_arm(axes, of_arm, value, style)
+    densities = sorted({100 * group[0].density for group in groups.values()}, reverse=True)
     axes.set_xscale("log")
     axes.invert_xaxis()
     axes.set_xticks(densities[::2], [f"{density:.3g}" for density in densities[::2]])
@@ -59,3 +67,17 @@ def _draw(axes: Axes, results: Sequence[Result], value: Callable[[Result], float
     axes.tick_params(axis="x", labelrotation=45)
     axes.set_xlabel("weights remaining (%)")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_arm(
+    axes: Axes,
+    groups: Sequence[Sequence[Result]],
+    value: Callable[[Result], float],
+    style: dict[str, str],
+) -> None:
+    densities = [100 * group[0].density for group in groups]
+    values = [[value(result) for result in group] for group in groups]
+    means = [statistics.fmean(v) for v in values]
+    below = [mean - min(v) for mean, v in zip(means, values, strict=True)]
+    above = [max(v) - mean for mean, v in zip(means, values, strict=True)]
+    axes.errorbar(densities, means, [below, above], markersize=4, capsize=2, **style)

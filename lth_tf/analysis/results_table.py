@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from lth_tf.experiment.plan import ARMS, kind_of
 from lth_tf.experiment.results import Result
 
 
@@ -39,13 +40,13 @@ def headline(results: Sequence[Result]) -> str:
     Compares mean test accuracies at early stopping, without a test of significance.
     """
     groups = by_level(results)
-    if (0, "dense") not in groups or len(groups) == 1:
+    if (0, "dense") not in groups or not any(arm == "ticket" for _, arm in groups):
         return "No ticket has been trained yet."
     dense = _mean(groups[0, "dense"], "test_accuracy_at_early_stop")
     tickets = {
         group[0].density: _mean(group, "test_accuracy_at_early_stop")
-        for (level, _), group in groups.items()
-        if level
+        for (_, arm), group in groups.items()
+        if arm == "ticket"
     }
     winning = [density for density, accuracy in tickets.items() if accuracy >= dense]
     if not winning:
@@ -60,10 +61,11 @@ def headline(results: Sequence[Result]) -> str:
 
 
 def by_level(results: Sequence[Result]) -> dict[tuple[int, str], list[Result]]:
-    """Groups results by level and arm, in order, the replicates together."""
+    """Groups results by level and kind of arm, in order, replicates and draws together."""
     groups: dict[tuple[int, str], list[Result]] = {}
-    for result in sorted(results, key=lambda r: (r.level, r.arm, r.replicate)):
-        groups.setdefault((result.level, result.arm), []).append(result)
+    order = {kind: place for place, kind in enumerate(("dense", *ARMS))}
+    for result in sorted(results, key=lambda r: (r.level, order[kind_of(r.arm)], r.replicate)):
+        groups.setdefault((result.level, kind_of(result.arm)), []).append(result)
     return groups
 
 

@@ -73,6 +73,7 @@ class Scheduler:
         manager: SyncManager,
     ) -> None:
         self._store = store
+        self._experiment = experiment
         self._waiting = list(pending)
         self._failed: dict[Training, str] = {}
         self._running: dict[concurrent.futures.Future, tuple[Training, int]] = {}
@@ -124,7 +125,8 @@ class Scheduler:
         return bool(ready)
 
     def _is_ready(self, training: Training) -> bool:
-        return training.parent is None or self._store.is_done(training.parent)
+        parent = self._experiment.parent(training)
+        return parent is None or self._store.is_done(parent)
 
     def _heard(self) -> Iterator[tuple]:
         while True:

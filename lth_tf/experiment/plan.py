@@ -7,38 +7,10 @@ from lth_tf.recipe import Recipe, digest
 
 DENSE = "dense"
 TICKET = "ticket"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """An experiment: a recipe, pruned round by round, in several replicates.
-
-    The recipe and the seed are what it is; rounds and replicates may grow when it is continued.
-
-    Attributes:
-        recipe: what each training is.
-        rounds: number of pruned trainings after the dense one.
-        replicates: number of repetitions, each with streams of its own.
-        seed: the one seed that all randomness comes from.
-    """
-
-    recipe: Recipe
-    rounds: int
-    replicates: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("rounds", 0), ("replicates", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
-
-    @property
-    def name(self) -> str:
-        """The default name of its run directory; another recipe or seed has another name."""
-        recipe = self.recipe
-        code = digest({"recipe": recipe.to_json(), "seed": self.seed})
-        dataset = recipe.dataset.replace("/", "_").replace(":", "_")
-        return f"{recipe.model}-{dataset}-iterative-{code}"
+CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit")
+FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
+ARMS = (TICKET, *CONTROLS)
+STRATEGIES = ("iterative", "one_shot")
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -48,7 +20,8 @@ class Training:
     Attributes:
         replicate: the replicate it belongs to.
         level: number of prunings its mask has been through.
-        arm: what the mask is trained with: "dense" at level 0, "ticket" after it.
+        arm: what the mask is trained with: "dense" at level 0; after it "ticket", or a control
+            and the number of its draw, as in "reinit_0".
     """
 
     replicate: int
@@ -61,12 +34,14 @@ class Training:
         return f"replicate_{self.replicate:02d}/level_{self.level:02d}/{self.arm}"
 
     @property
-    def parent(self) -> "Training | None":
-        """The training whose final weights its mask is pruned from; None for the dense network."""
-        if self.level == 0:
-            return None
-        above = self.level - 1
-        return Training(self.replicate, above, TICKET if above else DENSE)
+    def kind(self) -> str:
+        """Its arm without the number of the draw."""
+        return kind_of(self.arm)
+
+    @property
+    def draw(self) -> int:
+        """The number of a control's draw; 0 for others."""
+        return 0 if self.kind == self.arm else int(self.arm.rpartition("_")[2])
 
     @property
     def dense(self) -> "Training":
@@ -74,10 +49,97 @@ class Training:
         return Training(self.replicate, 0, DENSE)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """An experiment: a recipe, pruned level by level, in several replicates and arms.
+
+    The recipe, the strategy and the seed are what it is; rounds, replicates, arms and their draws
+    may grow when it is continued.
+
+    Attributes:
+        recipe: what each training is.
+        rounds: number of levels after the dense network.
+        replicates: number of repetitions, each with streams of its own.
+        seed: the one seed that all randomness comes from.
+        strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
+            prunes the dense network once to each level's density (Section 2).
+        arms: what each level's mask is trained with, the ticket among them.
+        reinits: draws of each control in each replicate.
+    """
+
+    recipe: Recipe
+    rounds: int
+    replicates: int = 1
+    seed: int = 0
+    strategy: str = STRATEGIES[0]
+    arms: tuple[str, ...] = (TICKET,)
+    reinits: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arms", tuple(self.arms))
+        for name, least in (("rounds", 0), ("replicates", 1), ("seed", 0), ("reinits", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
+        if self.strategy not in STRATEGIES:
+            allowed = ", ".join(STRATEGIES)
+            raise UserError(f"--strategy={self.strategy}: must be one of {allowed}")
+        unknown = [arm for arm in self.arms if arm not in ARMS]
+        if unknown or TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
+            raise UserError(
+                f"--arms={','.join(self.arms)}: must be {TICKET} and any of {', '.join(CONTROLS)}"
+            )
+
+    @property
+    def name(self) -> str:
+        """The default name of its run directory; another recipe or seed has another name."""
+        recipe = self.recipe
+        code = digest({"recipe": recipe.to_json(), "seed": self.seed})
+        dataset = recipe.dataset.replace("/", "_").replace(":", "_")
+        return f"{recipe.model}-{dataset}-{self.strategy}-{code}"
+
+    def parent(self, training: Training) -> Training | None:
+        """Returns the training whose final weights a mask is pruned from; None for the dense one.
+
+        The mask of a control is pruned from the same training as the ticket's.
+        """
+        if training.level == 0:
+            return None
+        if training.level == 1 or self.strategy == "one_shot":
+            return training.dense
+        return Training(training.replicate, training.level - 1, TICKET)
+
+    def first_iteration(self, training: Training) -> int:
+        """Returns the iteration that a training starts from: k where it rewinds to theta_k.
+
+        Fresh weights have no theta_k; they are trained from 0.
+        """
+        rewound = training.level > 0 and training.kind not in FRESH
+        return self.recipe.rewind_iteration if rewound else 0
+
+    @property
+    def width(self) -> int:
+        """The number of trainings that can run at the same time, once the dense ones are done."""
+        levels = self.rounds if self.strategy == "one_shot" else 1
+        return self.replicates * max(1, levels * len(self.arms_of(1)))
+
+    def arms_of(self, level: int) -> list[str]:
+        """Lists the arms of a level, a control once for each draw."""
+        if level == 0:
+            return [DENSE]
+        controls = [arm for arm in self.arms if arm != TICKET]
+        return [TICKET, *(f"{arm}_{i}" for arm in controls for i in range(self.reinits))]
+
+
+def kind_of(arm: str) -> str:
+    """Returns an arm's name without the number of its draw."""
+    return arm.rstrip("0123456789").rstrip("_")
+
+
 def make_plan(experiment: Experiment) -> list[Training]:
     """Lists an experiment's trainings, each behind those it needs."""
     return [
-        Training(replicate, level, TICKET if level else DENSE)
+        Training(replicate, level, arm)
         for replicate in range(experiment.replicates)
         for level in range(experiment.rounds + 1)
+        for arm in experiment.arms_of(level)
     ]

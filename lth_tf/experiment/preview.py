@@ -9,7 +9,7 @@ from rich.table import Table
 from lth_tf import data, models
 from lth_tf.experiment.estimate import estimate
 from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Experiment, make_plan
+from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
 
 
@@ -61,16 +61,16 @@ def _plan_table(network: Network, experiment: Experiment) -> Table:
     table = Table(title="plan, for each replicate", title_justify="left", header_style="bold")
     for title in ("level", "arm", "density", "remaining", "iterations"):
         table.add_column(title, justify="left" if title == "arm" else "right")
-    recipe = experiment.recipe
-    for training in make_plan(experiment)[: experiment.rounds + 1]:
-        start = recipe.rewind if training.level else 0
-        table.add_row(
-            str(training.level),
-            training.arm,
-            f"{network.density(training.level):.2%}",
-            f"{network.remaining[training.level]:,}",
-            f"{start:,} to {recipe.iterations:,}",
-        )
+    for level in range(experiment.rounds + 1):
+        for arm in experiment.arms_of(level):
+            first = experiment.first_iteration(Training(0, level, arm))
+            table.add_row(
+                str(level),
+                arm,
+                f"{network.density(level):.2%}",
+                f"{network.remaining[level]:,}",
+                f"{first:,} to {experiment.recipe.iterations:,}",
+            )
     return table
 
 

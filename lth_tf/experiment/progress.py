@@ -36,7 +36,7 @@ class ProgressListener(contextlib.AbstractContextManager):
             experiment: what is run.
             pending: the trainings that are not complete yet.
         """
-        self._rewind = experiment.recipe.rewind
+        self._experiment = experiment
         self._iterations = experiment.recipe.iterations
         self._total = sum(self._length(training) for training in pending)
         self._done = 0
@@ -97,7 +97,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         )
 
     def _length(self, training: Training) -> int:
-        return self._iterations - (self._rewind if training.level else 0)
+        return self._iterations - self._experiment.first_iteration(training)
 
     def _left(self, done: int) -> str:
         if not done:

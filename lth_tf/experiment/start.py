@@ -1,80 +1,83 @@
-"""Start: the iteration, weights and masks that a training starts from."""
+"""The start of each training of a plan, by its level, arm and strategy."""
 
-from typing import NamedTuple
+import dataclasses
 
 import numpy as np
 
 from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Training
+from lth_tf.experiment.plan import FRESH, Training
 from lth_tf.experiment.store import Store
 from lth_tf.pruning import masks as pruning
 from lth_tf.pruning.scores import score
 from lth_tf.streams import Streams
 from lth_tf.training.invariants import check_pruned
-from lth_tf.training.state import GROUPS, State, flatten, nest
-from lth_tf.training.team import Team
+from lth_tf.training.start import Start
 
-Arrays = dict[str, np.ndarray]
-
-
-class Start(NamedTuple):
-    """What a training starts from.
-
-    Attributes:
-        iteration: the iteration that the weights are of.
-        weights: the weights by name, before masking.
-        masks: boolean masks by kernel name.
-    """
-
-    iteration: int
-    weights: Arrays
-    masks: Arrays
+Masks = dict[str, np.ndarray]
 
 
 def make_start(training: Training, network: Network, store: Store) -> Start:
-    """Draws the initial weights of a dense network, or prunes and rewinds its parent's.
+    """Makes what a training starts from, out of what the trainings that it needs have left.
 
     Args:
         training: the training.
         network: the experiment's network.
-        store: has the parent's weights and masks, and those to rewind to.
+        store: has its parent's weights and masks, and the weights to rewind to.
 
     Raises:
         UserError: if a file that it needs is damaged.
     """
-    recipe = network.experiment.recipe
-    if training.parent is None:
-        streams = Streams(network.experiment.seed, training.replicate)
-        weights = network.initial_weights(streams.key("init"))
-        return Start(0, weights, {k.name: np.ones(k.shape, bool) for k in network.kernels})
+    start = start_unmasked(training, network, store)
+    return dataclasses.replace(start, masks=_masks(training, network, store))
+
+
+def start_unmasked(training: Training, network: Network, store: Store) -> Start:
+    """Makes what a training starts from but for its masks; see `make_start`."""
+    experiment, recipe = network.experiment, network.experiment.recipe
+    streams = Streams(experiment.seed, training.replicate)
+    first = experiment.first_iteration(training)
+    if training.level == 0:
+        return Start(first, network.initial_weights(streams.key("init")))
+    if training.kind in FRESH:
+        key = streams.key("reinit", training.level, training.draw)
+        return Start(first, network.initial_weights(key))
+    if recipe.rewinds_weights:
+        theta = store.read_arrays(training.dense, "rewind" if first else "initial")
+        return Start(first, theta, schedule=first)
+    parent = experiment.parent(training)
+    kept = store.read_arrays(parent, "weights")
+    if recipe.rewind == "lr":
+        return Start(first, kept)
+    if recipe.rewind == "fine_tune":
+        return Start(first, kept, schedule=recipe.iterations)
+    # The optimizer goes on counting where its parent stopped, the schedule starts again.
+    counted = (parent.level + 1) * recipe.iterations
+    return Start(first, kept, schedule=-counted, optimizer=store.read_arrays(parent, "optimizer"))
+
+
+def _masks(training: Training, network: Network, store: Store) -> Masks:
+    parent = network.experiment.parent(training)
+    if parent is None:
+        return {kernel.name: np.ones(kernel.shape, bool) for kernel in network.kernels}
+    masks = store.read_masks(parent)
+    scores = _scores(training, network, store)
+    for level in range(parent.level + 1, training.level + 1):
+        before = masks
+        masks = pruning.prune(scores, before, network.rates, network.experiment.recipe.scope)
+        check_pruned(before, masks, network.remaining[level])
+    streams = Streams(network.experiment.seed, training.replicate)
+    if training.kind == "shuffled_mask":
+        rng = streams.generator("shuffled_mask", training.level, training.draw)
+        return {name: rng.permuted(m.ravel()).reshape(m.shape) for name, m in masks.items()}
+    if training.kind.startswith("random_mask"):
+        # One ranking for all levels, so that these masks are nested like the ticket's.
+        return pruning.random_masks(masks, streams.generator("random_mask", training.draw))
+    return masks
+
+
+def _scores(training: Training, network: Network, store: Store) -> dict[str, np.ndarray]:
     initial = store.read_arrays(training.dense, "initial")
-    before = store.read_masks(training.parent)
-    final = store.read_arrays(training.parent, "weights")
-    rank = score(recipe.score)
-    scores = {name: rank(initial[name], final[name]) for name in before}
-    masks = pruning.prune(scores, before, network.rates, recipe.scope)
-    check_pruned(before, masks, network.remaining[training.level])
-    if recipe.rewind:
-        initial = store.read_arrays(training.dense, "rewind")
-    return Start(recipe.rewind, initial, masks)
-
-
-def share(team: Team, start: Start | None, state: State | None) -> tuple[Start, State | None]:
-    """Returns the chief's start, and its state to go on from, on every worker of a team.
-
-    Args:
-        team: the workers.
-        start: what the training starts from; only the chief need give it.
-        state: the state of an interrupted training, likewise.
-    """
-    if team.size == 1:
-        return start, state
-    groups, record = {}, None
-    if start:
-        groups = {"start": start.weights, "masks": start.masks}
-        groups |= state.arrays if state else {}
-        record = {"start": start.iteration, "state": state and state.record()}
-    arrays, record = team.share_arrays(flatten(groups), record)
-    groups = nest(arrays, ("start", "masks", *GROUPS))
-    start = Start(record["start"], groups.pop("start"), groups.pop("masks"))
-    return start, record["state"] and State.of(record["state"], groups)
+    final = store.read_arrays(network.experiment.parent(training), "weights")
+    rank = score(network.experiment.recipe.score)
+    names = [kernel.name for kernel in network.kernels]
+    return {name: rank(initial[name], final[name]) for name in names}

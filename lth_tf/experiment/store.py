@@ -19,6 +19,7 @@ from lth_tf.pruning import masks as packing
 from lth_tf.recipe import Recipe
 
 FORMAT = 1
+_EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _log = logging.getLogger(__name__)
 
 
@@ -67,9 +68,12 @@ class Store:
             "format": FORMAT,
             "recipe": experiment.recipe.to_json(),
             "data": {**vars(image), "image_shape": list(image.image_shape)},
+            "strategy": experiment.strategy,
             "seed": experiment.seed,
             "rounds": experiment.rounds,
             "replicates": experiment.replicates,
+            "arms": list(experiment.arms),
+            "reinits": experiment.reinits,
             "starts": [dict(start)],
         }
         path = self.folder / "experiment.json"
@@ -77,8 +81,9 @@ class Store:
             known = self.experiment_json()
             _check_same(self.folder, known, fields)
             fields["starts"] = [*known["starts"], dict(start)]
-            for grown in ("rounds", "replicates"):
+            for grown in ("rounds", "replicates", "reinits"):
                 fields[grown] = max(fields[grown], known[grown])
+            fields["arms"] = list(dict.fromkeys([*known["arms"], *fields["arms"]]))
         self._clear_up()
         files.write_text(path, json.dumps(fields, indent=1) + "\n")
 
@@ -108,7 +113,7 @@ class Store:
         fields = self.experiment_json()
         return Experiment(
             recipe=Recipe.from_json(fields["recipe"]),
-            **{name: fields[name] for name in ("rounds", "replicates", "seed")},
+            **{name: fields[name] for name in _EXPERIMENT},
         )
 
     def image(self) -> ImageInfo:
@@ -233,7 +238,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-        return {**fields["recipe"], **fields["data"], "seed": fields["seed"]}
+        named = {name: fields[name] for name in ("strategy", "seed")}
+        return {**fields["recipe"], **fields["data"], **named}
 
     there, here = flat(known), flat(wanted)
     names: Iterable[str] = [n for n in {**there, **here} if there.get(n) != here.get(n)]

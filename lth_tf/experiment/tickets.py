@@ -3,7 +3,9 @@
 import numpy as np
 
 from lth_tf.errors import UserError
+from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Training
+from lth_tf.experiment.start import start_unmasked
 from lth_tf.experiment.store import Store
 
 
@@ -18,14 +20,14 @@ def trained_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
 
 
 def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
-    """Returns the ticket that a training started from, by name: mask * theta_0, or theta_k.
+    """Returns what a training started from, by name: for a ticket mask * theta_0, or theta_k.
 
     Raises:
         UserError: if the training is not finished, or its files are damaged.
     """
     _require_done(store, training)
-    rewound = store.experiment().recipe.rewind and training.level
-    weights = store.read_arrays(training.dense, "rewind" if rewound else "initial")
+    network = Network(store.experiment(), store.image())
+    weights = dict(start_unmasked(training, network, store).weights)
     for name, mask in store.read_masks(training).items():
         weights[name] = np.where(mask, weights[name], np.float32(0))
     return weights

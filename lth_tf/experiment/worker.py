@@ -12,14 +12,16 @@ from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Training
 from lth_tf.experiment.results import Result, metrics_csv
 from lth_tf.experiment.settings import Settings
-from lth_tf.experiment.start import Start, make_start, share
+from lth_tf.experiment.start import make_start
 from lth_tf.experiment.store import Store
+from lth_tf.experiment.team_start import share
 from lth_tf.experiment.tensorboard import TensorBoardLog
 from lth_tf.streams import Streams
 from lth_tf.training.checkpoint import Saving
 from lth_tf.training.distribution import make_strategy
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
+from lth_tf.training.start import Start
 from lth_tf.training.state import State, read_state
 from lth_tf.training.team import Team
 from lth_tf.training.trainer import Outcome, Trainer
@@ -112,6 +114,8 @@ class Worker:
             self._store.write_arrays(training, "initial", start.weights)
         if outcome.rewind_weights is not None:
             self._store.write_arrays(training, "rewind", outcome.rewind_weights)
+        if outcome.optimizer is not None:
+            self._store.write_arrays(training, "optimizer", outcome.optimizer)
         self._store.write_arrays(training, "weights", outcome.weights)
         self._store.write_masks(training, start.masks)
         self._store.finish(training, result)
@@ -155,7 +159,7 @@ class Worker:
             dropout_key=streams.key("dropout", level),
         )
         try:
-            return self._trainer.train(*start, order, validation_rows, on_row, state, saving)
+            return self._trainer.train(start, order, validation_rows, on_row, state, saving)
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
 

@@ -71,6 +71,23 @@ def prune(
     return pruned
 
 
+def random_masks(masks: Mapping[str, np.ndarray], rng: np.random.Generator) -> Masks:
+    """Returns random masks that keep as many weights of each kernel as some masks do.
+
+    With a generator at the same place, the masks for smaller counts lie within those for larger.
+
+    Args:
+        masks: masks by kernel.
+        rng: what the kernels' weights are ranked by.
+    """
+    found = {}
+    for name, mask in masks.items():
+        kept = np.zeros(mask.size, bool)
+        kept[rng.permutation(mask.size)[: np.count_nonzero(mask)]] = True
+        found[name] = kept.reshape(mask.shape)
+    return found
+
+
 def pack(mask: np.ndarray) -> np.ndarray:
     """Packs a boolean mask, in flat order, eight weights to a byte (first weight highest bit)."""
     return np.packbits(mask)

@@ -2,10 +2,11 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import snapshot
@@ -34,28 +35,34 @@ class Saving:
 
 
 class Resume(keras.callbacks.Callback):
-    """Puts a state back at the beginning of `fit`, in the place of `Rewind`."""
+    """Puts weights and optimizer back at the beginning of `fit`, in the place of `Rewind`."""
 
-    def __init__(self, state: State, start: int) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, np.ndarray],
+        optimizer: Mapping[str, np.ndarray],
+        schedule: int,
+    ) -> None:
         """Makes the callback.
 
         Args:
-            state: the state to go on from.
-            start: the iteration that the training had started from.
+            weights: the weights by name.
+            optimizer: the optimizer's variables by index.
+            schedule: the iteration that the schedule started from.
         """
         super().__init__()
-        self._state = state
-        self._start = start
+        self._weights = weights
+        self._optimizer = optimizer
+        self._schedule = schedule
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores weights, optimizer and schedule."""
         optimizer = self.model.optimizer
         optimizer.build(self.model.trainable_variables)
-        schedule_of(optimizer).start.assign(self._start)
-        saved = self._state.arrays["optimizer"]
+        schedule_of(optimizer).start.assign(self._schedule)
         for index, variable in enumerate(optimizer.variables):
-            variable.assign(saved[str(index)])
-        set_weights(self.model, self._state.arrays["weights"])
+            variable.assign(self._optimizer[str(index)])
+        set_weights(self.model, self._weights)
 
 
 class Checkpoint(keras.callbacks.Callback):

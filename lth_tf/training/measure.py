@@ -29,7 +29,7 @@ class Row:
         train_loss: mean loss of the iterations since the row before.
         validation_loss: mean cross-entropy of the validation examples.
         validation_accuracy: their accuracy.
-        learning_rate: learning rate of the last iteration.
+        learning_rate: learning rate of the last iteration; of the first before any.
         test_accuracy: the test examples' accuracy.
     """
 
@@ -114,7 +114,8 @@ class Measure(keras.callbacks.Callback):
     def _evaluate(self, iteration: int, train_loss: float | None) -> None:
         loss, accuracy = self._validation()
         optimizer = self.model.optimizer
-        rate = float(schedule_of(optimizer)(max(int(optimizer.iterations.numpy()) - 1, 0)))
+        last = int(optimizer.iterations.numpy()) - (iteration > self._start)
+        rate = float(schedule_of(optimizer)(last))
         row = Row(iteration, train_loss, loss, accuracy, rate)
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):

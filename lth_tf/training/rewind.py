@@ -28,15 +28,22 @@ class Rewind(keras.callbacks.Callback):
         weights: the stored arrays by name, `layer/weight`; None until iteration k is reached.
     """
 
-    def __init__(self, iteration: int = 0, weights: Mapping[str, np.ndarray] | None = None) -> None:
+    def __init__(
+        self,
+        iteration: int = 0,
+        weights: Mapping[str, np.ndarray] | None = None,
+        schedule: int | None = None,
+    ) -> None:
         """Makes the callback.
 
         Args:
             iteration: the iteration k to rewind to; 0 is the initialisation.
             weights: the weights of iteration k by name, where they are known already; the first
                 `fit` then starts from them as well.
+            schedule: the iteration that the schedule goes on from; k by default.
         """
         super().__init__()
+        self._schedule = iteration if schedule is None else schedule
         self.iteration = iteration
         self.weights = None if weights is None else dict(weights)
 
@@ -71,8 +78,8 @@ class Rewind(keras.callbacks.Callback):
         _make_new(self.model)
         schedule = schedule_of(self.model.optimizer)
         if isinstance(schedule, Schedule):
-            schedule.start.assign(self.iteration)
-        elif self.iteration and isinstance(
+            schedule.start.assign(self._schedule)
+        elif self._schedule and isinstance(
             schedule, keras.optimizers.schedules.LearningRateSchedule
         ):
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,7 @@ from lth_tf.training.measure import Measure, Row
 from lth_tf.training.optimizers import make_optimizer
 from lth_tf.training.order import Order, chunk_ends
 from lth_tf.training.rewind import Rewind
+from lth_tf.training.start import Start
 from lth_tf.training.state import State
 
 
@@ -34,6 +35,7 @@ class Outcome:
         early_stop: the one where the validation loss was lowest.
         weights: the trained weights by name, pruned ones zero.
         rewind_weights: the weights of the recipe's rewind iteration, where the training passed it.
+        optimizer: the optimizer's variables at the end, by index, where they are gone on with.
         seconds: how long it took, over all starts.
     """
 
@@ -41,6 +43,7 @@ class Outcome:
     early_stop: Row
     weights: dict[str, np.ndarray]
     rewind_weights: dict[str, np.ndarray] | None
+    optimizer: dict[str, np.ndarray] | None
     seconds: float
 
 
@@ -80,9 +83,7 @@ class Trainer:
 
     def train(
         self,
-        start: int,
-        weights: Mapping[str, np.ndarray],
-        masks: Mapping[str, np.ndarray],
+        start: Start,
         order: Order,
         validation_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
@@ -92,9 +93,7 @@ class Trainer:
         """Runs one training to the recipe's end, or goes on with one that was interrupted.
 
         Args:
-            start: iteration to start from: 0, or the one that the weights were rewound to.
-            weights: the weights to start from, by name, before masking.
-            masks: boolean masks by kernel name; empty for the dense network.
+            start: the iteration, weights and masks to start from.
             order: which examples make up each iteration.
             validation_rows: rows of the validation examples, as many as the recipe says.
             on_row: is told of each evaluation, those before an interruption included.
@@ -109,19 +108,17 @@ class Trainer:
         recipe = self.recipe
         before = state.seconds if state else 0.0
         self._validation.set_examples(*self._examples.take(validation_rows))
-        set_masks(self.model, masks)
-        first = state.iteration if state else start
-        also = (*recipe.marks, recipe.rewind)
+        set_masks(self.model, start.masks)
+        first = state.iteration if state else start.iteration
+        also = (*recipe.marks, recipe.rewind_iteration)
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
-        measure = Measure(self._validation, self._test, start, ends, recipe.marks, on_row)
-        callbacks = [CheckInvariants(weights, masks, from_start=state is None), measure]
+        measure = Measure(self._validation, self._test, first, ends, recipe.marks, on_row)
+        check = CheckInvariants(start.weights, start.masks, from_start=state is None)
+        callbacks = [_beginning(start, state), check, measure]
         if state:
             measure.go_on(state.rows, state.best, state.arrays["best"])
-            callbacks.insert(0, Resume(state, start))
-        else:
-            callbacks.insert(0, Rewind(start, weights))
-        theta_k = Rewind(recipe.rewind)
-        if first < recipe.rewind:
+        theta_k = Rewind(recipe.rewind_iteration)
+        if first < recipe.rewind_iteration:
             callbacks.append(theta_k)
         elif state:
             theta_k.weights = state.arrays["rewind"]
@@ -133,8 +130,12 @@ class Trainer:
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
             rewind_weights=theta_k.weights or None,
+            optimizer=self._optimizer() if recipe.rewind == "none" else None,
             seconds=time.monotonic() - began + before,
         )
+
+    def _optimizer(self) -> dict[str, np.ndarray]:
+        return {str(i): v.numpy() for i, v in enumerate(self.model.optimizer.variables)}
 
     def _build(self, data: ImageData, strategy: tf.distribute.Strategy) -> ChunkedModel:
         before = keras.mixed_precision.global_policy()
@@ -144,6 +145,14 @@ class Trainer:
             return chunked_copy(model, strategy.num_replicas_in_sync)
         finally:
             keras.mixed_precision.set_global_policy(before)
+
+
+def _beginning(start: Start, state: State | None) -> keras.callbacks.Callback:
+    if state:
+        return Resume(state.arrays["weights"], state.arrays["optimizer"], start.schedule)
+    if start.optimizer:
+        return Resume(start.weights, start.optimizer, start.schedule)
+    return Rewind(start.iteration, start.weights, start.schedule)
 
 
 def build_model(

@@ -156,11 +156,13 @@ def test_experiment_json_says_what_ran_with_what(reference):
 
 
 def test_a_plan_has_every_training_behind_its_parent():
-    plan = make_plan(Experiment(recipe=paper_recipe("lenet"), rounds=3, replicates=2))
+    experiment = Experiment(recipe=paper_recipe("lenet"), rounds=3, replicates=2)
+    plan = make_plan(experiment)
     assert len(plan) == len(set(plan)) == 8
     for place, training in enumerate(plan):
-        assert (training.parent is None) == (training.level == 0)
-        assert training.parent is None or training.parent in plan[:place]
+        parent = experiment.parent(training)
+        assert (parent is None) == (training.level == 0)
+        assert parent is None or parent in plan[:place]
 
 
 def truncate(path):

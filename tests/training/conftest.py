@@ -14,6 +14,7 @@ from lth_tf.pruning.kernels import named_weights
 from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
 from lth_tf.training.order import Order
+from lth_tf.training.start import Start
 from lth_tf.training.trainer import Trainer, build_model
 
 # Before anything runs on TensorFlow: afterwards it refuses.
@@ -115,15 +116,18 @@ class Setting:
         return Trainer(self.recipe, self.data, strategy or tf.distribute.get_strategy(), xla)
 
     def train(self, trainer, **given):
-        """Trains; what is given replaces this setting's start, weights, masks, order or split."""
+        """Trains; what is given replaces this setting's start, order or split."""
         arguments = {
-            "start": 0,
-            "weights": self.weights,
-            "masks": self.masks,
+            "start": self.start(),
             "order": self.order,
             "validation_rows": self.split[1],
         }
         return trainer.train(**{**arguments, **given})
+
+    def start(self, iteration=0, **given):
+        """What a training starts from: this setting's weights and masks, if no others are given."""
+        named = {"weights": self.weights, "masks": self.masks, "schedule": iteration}
+        return Start(iteration, **{**named, **given})
 
 
 @pytest.fixture(scope="session")

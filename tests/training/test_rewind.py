@@ -197,7 +197,7 @@ def test_a_chunked_training_goes_on_from_k_as_if_it_had_never_stopped(make, asse
     setting = make(dropout=0.4, augment="flip_crop", lr_drops=(12, 25), warmup=15, rewind=7)
     trainer = setting.trainer()
     whole = setting.train(trainer)
-    rest = setting.train(trainer, start=7, weights=whole.rewind_weights)
+    rest = setting.train(trainer, start=setting.start(7, weights=whole.rewind_weights))
     assert_same_bits(whole.weights, rest.weights)
     assert rest.rewind_weights is None
     assert [row.iteration for row in rest.rows] == [7, 10, 20, 30]
