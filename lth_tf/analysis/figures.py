@@ -1,26 +1,74 @@
 """Figures, drawn as the paper draws them: density on a logarithmic axis that runs downwards."""
 
-import statistics
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from lth_tf import files
-from lth_tf.analysis.results_table import by_level
+from lth_tf.analysis import canvas
+from lth_tf.analysis.levels import (
+    AT_EARLY_STOP,
+    AT_END,
+    EARLY_STOP,
+    Point,
+    level_points,
+)
 from lth_tf.experiment.results import Result
 
-_GREY = "#666666"
-# Label, colour and marker of each arm; the colours are told apart by the colour-blind.
-_ARMS = {
-    "ticket": ("winning tickets", "#0072b2", "o"),
-    "reinit": ("random reinit", "#d55e00", "s"),
-    "random_mask": ("random mask", "#009e73", "^"),
-    "shuffled_mask": ("shuffled mask", "#cc79a7", "v"),
-    "random_mask_reinit": ("random mask, reinit", "#e69f00", "D"),
+_LABELS = {
+    AT_EARLY_STOP: "test accuracy at early stopping (%)",
+    EARLY_STOP: "early-stopping iteration",
+    AT_END: "test accuracy at the end (%)",
 }
+# Label, colour and marker of each arm.
+ARMS = {
+    "ticket": ("winning tickets", canvas.COLOURS[0], canvas.MARKERS[0]),
+    "reinit": ("random reinit", canvas.COLOURS[1], canvas.MARKERS[1]),
+    "random_mask": ("random mask", canvas.COLOURS[2], canvas.MARKERS[2]),
+    "shuffled_mask": ("shuffled mask", canvas.COLOURS[3], canvas.MARKERS[3]),
+    "random_mask_reinit": ("random mask, reinit", canvas.COLOURS[4], canvas.MARKERS[4]),
+}
+# Of the axis of accuracies, as a multiple of the best one's error: what is far below it would
+# squeeze the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
+_DEEPEST = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line of a figure.
+
+    Attributes:
+        label: its name in the legend; empty for none.
+        points: what it joins, dense to sparse; empty for none.
+        style: matplotlib's keywords.
+    """
+
+    label: str
+    points: Sequence[Point]
+    style: dict[str, object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The part of an axis of accuracies that is shown, as fractions.
+
+    Attributes:
+        low: its lower end.
+        high: its upper end.
+        cuts: whether something lies below it.
+    """
+
+    low: float
+    high: float
+    cuts: bool
+
+
+def label(quantity: str) -> str:
+    """Returns a quantity's name for an axis, with its unit."""
+    mark = quantity.rpartition("_")[2]
+    return _LABELS.get(quantity) or f"test accuracy at iteration {int(mark):,} (%)"
 
 
 def draw_tickets(results: Sequence[Result], title: str, path: Path) -> None:
@@ -34,50 +82,96 @@ def draw_tickets(results: Sequence[Result], title: str, path: Path) -> None:
         title: stands above.
         path: the PNG file to write.
     """
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    figure.suptitle(title)
-    accuracy, iteration = figure.subplots(1, 2)
-    _draw(accuracy, results, lambda r: 100 * r.test_accuracy_at_early_stop)
-    accuracy.set_ylabel("test accuracy at early stopping (%)")
-    _draw(iteration, results, lambda r: r.early_stop_iteration)
-    iteration.set_ylabel("early-stopping iteration")
-    iteration.set_ylim(bottom=0)
-    iteration.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    accuracy.legend(frameon=False)
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    points = level_points("", results)
+    with canvas.style():
+        figure = canvas.new_figure(10, 4.4)
+        figure.suptitle(title, parse_math=False)
+        for axes, quantity in zip(figure.subplots(1, 2), (AT_EARLY_STOP, EARLY_STOP), strict=True):
+            draw_lines(axes, arm_lines(points, quantity), quantity)
+        canvas.legend_below(axes, columns=6)
+        canvas.write_png(figure, path)
 
 
-def _draw(axes: Axes, results: Sequence[Result], value: Callable[[Result], float]) -> None:
-    groups = by_level(results)
-    dense = [value(result) for result in groups.get((0, "dense"), [])]
-    if dense:
-        mean = statistics.fmean(dense)
-        axes.axhline(mean, color=_GREY, linestyle="--", linewidth=1, label="dense network")
-    for kind, (label, colour, marker) in _ARMS.items():
-        of_arm = [group for (_, arm), group in groups.items() if arm in ("dense", kind)]
-        if len(of_arm) > 1 or kind == "ticket":
-            style = {"color": colour, "marker": marker, "label": label}
-            _draw_arm(axes, of_arm, value, style)
-    densities = sorted({100 * group[0].density for group in groups.values()}, reverse=True)
-    axes.set_xscale("log")
-    axes.invert_xaxis()
-    axes.set_xticks(densities[::2], [f"{density:.3g}" for density in densities[::2]])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(axis="x", labelrotation=45)
-    axes.set_xlabel("weights remaining (%)")
-    axes.spines[["top", "right"]].set_visible(False)
+def draw_quantity(lines: Sequence[Line], quantity: str, frame: Frame | None = None) -> Figure:
+    """Draws a quantity against density.
+
+    Args:
+        lines: what to draw.
+        quantity: what it is.
+        frame: of an axis of accuracies; by default `frame_of` what is drawn.
+    """
+    figure = canvas.new_figure()
+    axes = figure.subplots()
+    draw_lines(axes, lines, quantity, frame)
+    canvas.legend_below(axes)
+    return figure
 
 
-def _draw_arm(
-    axes: Axes,
-    groups: Sequence[Sequence[Result]],
-    value: Callable[[Result], float],
-    style: dict[str, str],
+def arm_lines(points: Sequence[Point], quantity: str) -> list[Line]:
+    """Returns a line for the dense network and one for each arm, from the dense network on."""
+    chosen = [point for point in points if point.quantity == quantity]
+    dense = [point for point in chosen if point.arm == "dense"]
+    lines = [Line("dense network", dense, {})] if dense else []
+    for arm, (name, colour, marker) in ARMS.items():
+        of_arm = [point for point in chosen if point.arm == arm]
+        if of_arm:
+            lines.append(Line(name, [*dense, *of_arm], {"color": colour, "marker": marker}))
+    return lines
+
+
+def paper_lines(points: Sequence[Point], quantity: str) -> list[Line]:
+    """Returns a thin line of the paper's numbers, if there are any."""
+    chosen = [point for point in points if point.quantity == quantity]
+    thin = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
+    return [Line("the paper's tickets", chosen, thin)] if chosen else []
+
+
+def frame_of(points: Sequence[Point]) -> Frame:
+    """Returns the part of an axis of accuracies in which these points are shown."""
+    lowest, highest = min(_ends(p)[0] for p in points), max(_ends(p)[1] for p in points)
+    floor = 1 - _DEEPEST * (1 - max(point.mean for point in points))
+    low = max(lowest, floor)
+    margin = 0.05 * (highest - low) or 0.005
+    return Frame(low - margin * (low == lowest), highest + margin, low > lowest)
+
+
+def draw_lines(
+    axes: Axes, lines: Sequence[Line], quantity: str, frame: Frame | None = None
 ) -> None:
-    densities = [100 * group[0].density for group in groups]
-    values = [[value(result) for result in group] for group in groups]
-    means = [statistics.fmean(v) for v in values]
-    below = [mean - min(v) for mean, v in zip(means, values, strict=True)]
-    above = [max(v) - mean for mean, v in zip(means, values, strict=True)]
-    axes.errorbar(densities, means, [below, above], markersize=4, capsize=2, **style)
+    """Draws lines of a quantity against density, with bars from minimum to maximum."""
+    points = [point for line in lines for point in line.points]
+    scale = 1 if quantity == EARLY_STOP else 100
+    for line in lines:
+        _draw_line(axes, line, scale)
+    axes.set_ylabel(label(quantity))
+    if points:
+        canvas.density_axis(axes, [point.density for point in points])
+    if quantity == EARLY_STOP:
+        axes.set_ylim(bottom=0)
+        canvas.thousands(axes.yaxis)
+    elif points:
+        frame = frame or frame_of(points)
+        axes.set_ylim(100 * frame.low, 100 * frame.high)
+
+
+def _draw_line(axes: Axes, line: Line, scale: float) -> None:
+    means = [scale * point.mean for point in line.points]
+    if not line.style:  # the dense network: a level to compare with, not a line
+        axes.axhline(means[0], color=canvas.GREY, linestyle="--", linewidth=1, label=line.label)
+        return
+    ends = [_ends(point) for point in line.points]
+    below = [mean - scale * low for mean, (low, _) in zip(means, ends, strict=True)]
+    above = [scale * high - mean for mean, (_, high) in zip(means, ends, strict=True)]
+    # A mean of equal values may lie outside of them by a rounding error.
+    bars = [[max(0, value) for value in side] for side in (below, above)]
+    if not any(map(any, bars)):
+        bars = None
+    densities = [100 * point.density for point in line.points]
+    axes.errorbar(densities, means, bars, label=line.label or None, **line.style)
+
+
+def _ends(point: Point) -> tuple[float, float]:
+    return (
+        point.mean if point.min is None else point.min,
+        point.mean if point.max is None else point.max,
+    )

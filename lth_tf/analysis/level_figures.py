@@ -1,0 +1,86 @@
+"""Figures of chosen levels: accuracy over iterations, and what is left of each layer."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from lth_tf.analysis import canvas
+from lth_tf.analysis.figures import frame_of
+from lth_tf.analysis.levels import CURVE, LAYER, Point
+
+# The share of a curve that sets its axis: the rise before it would squeeze the rest.
+_SETTLED = 0.1
+
+
+def draw_curves(points: Sequence[Point]) -> Figure:
+    """Draws validation accuracy over iterations: tickets solid, reinits dotted (Figure 3).
+
+    Bands are from minimum to maximum of the tickets; there are none of a single replicate.
+    """
+    curves = [point for point in points if point.quantity == CURVE]
+    figure = canvas.new_figure(6.4, 4.8)
+    axes = figure.subplots()
+    for level, (colour, _) in _levels(curves).items():
+        for arm, line in (("dense", "--"), ("ticket", "-"), ("reinit", ":")):
+            chosen = [p for p in curves if p.level == level and p.arm == arm]
+            if chosen:
+                _draw_curve(axes, chosen, colour, line, f"{_percent(chosen[0])} {arm}")
+    last = max(point.iteration for point in curves)
+    settled = [point for point in curves if point.iteration >= _SETTLED * last]
+    frame = frame_of(settled)
+    axes.set_ylim(100 * frame.low, 100 * frame.high)
+    axes.set_xlim(0, last)
+    canvas.thousands(axes.xaxis)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel("validation accuracy (%)")
+    canvas.legend_below(axes, columns=3)
+    return figure
+
+
+def draw_layers(points: Sequence[Point]) -> Figure:
+    """Draws what is left of each layer at the chosen levels, first layer to last."""
+    densities = [point for point in points if point.quantity.startswith(LAYER) and point.level]
+    names = list(dict.fromkeys(point.quantity for point in densities))
+    figure = canvas.new_figure(6.4, 4.8)
+    axes = figure.subplots()
+    for level, (colour, marker) in _levels(densities).items():
+        chosen = [point for point in densities if point.level == level]
+        places = [names.index(point.quantity) for point in chosen]
+        means = [100 * point.mean for point in chosen]
+        low = [max(0, m - 100 * p.min) for m, p in zip(means, chosen, strict=True)]
+        high = [max(0, 100 * p.max - m) for m, p in zip(means, chosen, strict=True)]
+        name = f"{_percent(chosen[0])} in all"
+        axes.errorbar(places, means, [low, high], color=colour, marker=marker, label=name)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    short = [name.removeprefix(LAYER).removesuffix("/kernel") for name in names]
+    turned = {"rotation": 90, "fontsize": 9} if len(names) > 5 else {}
+    axes.set_xticks(range(len(names)), short, **turned)
+    axes.set_ylabel("weights remaining in the layer (%)")
+    axes.set_xlabel("layer")
+    canvas.legend_below(axes, columns=4)
+    return figure
+
+
+def _draw_curve(axes: Axes, points: Sequence[Point], colour: str, line: str, name: str) -> None:
+    iterations = [point.iteration for point in points]
+    means = [100 * point.mean for point in points]
+    axes.plot(iterations, means, color=colour, linestyle=line, linewidth=1.4, label=name)
+    if line != ":":
+        low, high = [100 * point.min for point in points], [100 * point.max for point in points]
+        axes.fill_between(iterations, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def _levels(points: Sequence[Point]) -> dict[int, tuple[str, str]]:
+    """Returns colour and marker of each level, the same in every figure; 0 is grey."""
+    levels = sorted({point.level for point in points})
+    styles = iter(zip(canvas.LEVEL_COLOURS, canvas.MARKERS, strict=False))
+    return {level: next(styles) if level else (canvas.GREY, "") for level in levels}
+
+
+def _percent(point: Point) -> str:
+    return f"{100 * point.density:.3g}%"
