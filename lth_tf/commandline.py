@@ -25,17 +25,20 @@ _KINDS = {
 
 def run(
     define: Callable[[flags.FlagValues], Groups],
-    main: Callable[[flags.FlagValues, Terminal], None],
+    main: Callable[..., None],
     usage: str,
     argv: Sequence[str] | None = None,
+    *,
+    takes_arguments: bool = False,
 ) -> int:
     """Runs a binary: parses its flags, guards the terminal, tells a user's mistake in one line.
 
     Args:
         define: defines the flags; returns their names in groups, by the group's title.
-        main: the program, given the parsed flags.
+        main: the program, given the parsed flags and the terminal.
         usage: what `--help` prints above the flags.
         argv: the command line, program name first; the process's own by default.
+        takes_arguments: whether what is no flag is given to `main` as a list, not refused.
 
     Returns:
         The exit code: 0, 1 for an error, 130 if it was interrupted.
@@ -47,23 +50,21 @@ def run(
         print(help_text(values, groups, usage))
         return 0
     try:
-        rest = values(argv)
-        if rest[1:]:
-            raise UserError(f"{rest[1]}: not understood; flags are written --name=value")
+        rest = values(argv)[1:]
+        if rest and not takes_arguments:
+            raise UserError(f"{rest[0]}: not understood; flags are written --name=value")
     except (flags.Error, UserError) as error:
         return _fail(sys.stderr, error)
     try:
         with Terminal() as terminal:
-            return _guarded(main, values, terminal)
+            return _guarded(main, terminal, values, terminal, *([rest] if takes_arguments else []))
     except OSError as error:
         return _fail(sys.stderr, error)
 
 
-def _guarded(
-    main: Callable[[flags.FlagValues, Terminal], None], values: flags.FlagValues, terminal: Terminal
-) -> int:
+def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> int:
     try:
-        main(values, terminal)
+        main(*arguments)
     except KeyboardInterrupt:
         goes_on = " The same command continues it." if terminal.heeded else ""
         print(f"Stopped.{goes_on}", file=terminal.errors)

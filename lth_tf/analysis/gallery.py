@@ -232,6 +232,8 @@ def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
             if arm == "ticket" or any(point.arm == arm for point in of_arm):
                 style = {"color": colour, "marker": marker, **extra}
                 lines.append(Line(called[run.name] if arm == "ticket" else "", of_arm, style))
+    if any(point.arm == "reinit" for point in points):
+        lines.append(Line("random reinit", [], {"color": canvas.GREY, "marker": "o", **hollow}))
     return lines
 
 

@@ -43,7 +43,8 @@ def draw_layers(points: Sequence[Point]) -> Figure:
     """Draws what is left of each layer at the chosen levels, first layer to last."""
     densities = [point for point in points if point.quantity.startswith(LAYER) and point.level]
     names = list(dict.fromkeys(point.quantity for point in densities))
-    figure = canvas.new_figure(6.4, 4.8)
+    many = len(names) > 5
+    figure = canvas.new_figure(6.4, 6.4 if many else 4.8)
     axes = figure.subplots()
     for level, (colour, marker) in _levels(densities).items():
         chosen = [point for point in densities if point.level == level]
@@ -58,7 +59,7 @@ def draw_layers(points: Sequence[Point]) -> Figure:
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_minor_locator(NullLocator())
     short = [name.removeprefix(LAYER).removesuffix("/kernel") for name in names]
-    turned = {"rotation": 90, "fontsize": 9} if len(names) > 5 else {}
+    turned = {"rotation": 90, "fontsize": 9} if many else {}
     axes.set_xticks(range(len(names)), short, **turned)
     axes.set_ylabel("weights remaining in the layer (%)")
     axes.set_xlabel("layer")

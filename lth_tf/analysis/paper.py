@@ -75,9 +75,9 @@ _ALL: dict[str, list[Published]] = {
     "lenet": [
         Published(
             "iterative",
-            "Tickets learn faster down to 21 % of the weights, 38 % earlier there; accuracy is up "
-            "by more than 0.3 points at 13.5 % and back at the dense level at 3.6 %. Random "
-            "reinitialisation loses from 21 % on (Figures 3 and 4).",
+            "Tickets learn faster down to 21% of the weights, 38% earlier there; accuracy is up "
+            "by more than 0.3 points at 13.5% and back at the dense level at 3.6%. Random "
+            "reinitialisation loses from 21% on (Figures 3 and 4).",
             numbers={
                 EARLY_STOP: {
                     1.0: 4_600, 0.513: 3_900, 0.211: 3_600, 0.135: 3_200,
@@ -92,48 +92,48 @@ _ALL: dict[str, list[Published]] = {
         ),
         Published(
             "one_shot",
-            "One-shot tickets stop earlier between 67.5 % and 17.6 % of the weights and are more "
-            "accurate between 95 % and 5.2 % (Figure 4).",
+            "One-shot tickets stop earlier between 67.5% and 17.6% of the weights and are more "
+            "accurate between 95% and 5.2% (Figure 4).",
         ),
     ],
     "conv2": [
         Published(
             "iterative",
-            "Early stopping up to 3.5 times as fast, at 8.8 % of the weights; accuracy up to 3.4 "
-            "points higher, at 4.6 %; above the dense network's down to 2 % (Figure 5). "
+            "Early stopping up to 3.5 times as fast, at 8.8% of the weights; accuracy up to 3.4 "
+            "points higher, at 4.6%; above the dense network's down to 2% (Figure 5). "
             "Independent reproductions find little of this gain.",
         )
     ],
     "conv4": [
         Published(
             "iterative",
-            "Early stopping up to 3.5 times as fast, at 9.2 % of the weights; accuracy up to 3.5 "
-            "points higher, at 11.1 %; above the dense network's down to 2 % (Figure 5).",
+            "Early stopping up to 3.5 times as fast, at 9.2% of the weights; accuracy up to 3.5 "
+            "points higher, at 11.1%; above the dense network's down to 2% (Figure 5).",
         )
     ],
     "conv6": [
         Published(
             "iterative",
-            "Early stopping up to 2.5 times as fast, at 15.1 % of the weights; accuracy up to 3.3 "
-            "points higher, at 26.4 %; above the dense network's down to 2 % (Figure 5).",
+            "Early stopping up to 2.5 times as fast, at 15.1% of the weights; accuracy up to 3.3 "
+            "points higher, at 26.4%; above the dense network's down to 2% (Figure 5).",
         )
     ],
     "resnet18": [
-        Published("iterative", "The dense network reaches 90.5 % at this learning rate "
+        Published("iterative", "The dense network reaches 90.5% at this learning rate "
                   "(Figure 8)."),
-        Published("iterative", "Tickets reach 89.5 % between 41.7 % and 21.9 % of the weights "
+        Published("iterative", "Tickets reach 89.5% between 41.7% and 21.9% of the weights "
                   "(Figure 8).", {"learning_rate": 0.01}),
-        Published("iterative", "Tickets reach 90.5 % at 27.1 % of the weights and win down to "
-                  "11.8 % (Figure 8).", {"learning_rate": 0.03, "warmup": 20_000}),
+        Published("iterative", "Tickets reach 90.5% at 27.1% of the weights and win down to "
+                  "11.8% (Figure 8).", {"learning_rate": 0.03, "warmup": 20_000}),
     ],
     "vgg19": [
         Published("iterative", "No ticket beats random reinitialisation at this learning rate "
                   "(Figure 7)."),
-        Published("iterative", "Tickets stay within a point of the dense network down to 3.5 % of "
+        Published("iterative", "Tickets stay within a point of the dense network down to 3.5% of "
                   "the weights (Figure 7).", {"learning_rate": 0.01}),
-        Published("iterative", "Tickets win down to 1.5 % of the weights (Figure 7).",
+        Published("iterative", "Tickets win down to 1.5% of the weights (Figure 7).",
                   {"warmup": 10_000}),
-        Published("iterative", "Tickets win down to 6.9 % of the weights only.",
+        Published("iterative", "Tickets win down to 6.9% of the weights only.",
                   {"warmup": 10_000, "scope": "layer"}),
     ],
 }  # fmt: skip
@@ -171,7 +171,7 @@ def paper_points(experiment: Experiment) -> Sequence[Point]:
 
 
 def paper_value(experiment: Experiment, quantity: str, density: float) -> float | None:
-    """Returns the paper's number at a density, or one within 2 % of it."""
+    """Returns the paper's number at a density, or one within 2% of it."""
     near = [
         point.mean
         for point in paper_points(experiment)

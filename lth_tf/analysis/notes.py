@@ -1,0 +1,84 @@
+"""Notes: what a verdict must be read with."""
+
+from collections.abc import Sequence
+
+from lth_tf.analysis.curves import Run
+from lth_tf.analysis.paper import published
+from lth_tf.analysis.statistics import standard_error
+from lth_tf.analysis.verdict import Verdict
+
+
+def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
+    """Returns sentences on what a verdict rests on.
+
+    Args:
+        run: the run.
+        verdict: its verdict.
+        marks: the marks that it is judged at; none if at early stopping.
+    """
+    return [
+        text
+        for text in (
+            _progress(run),
+            _margins(verdict, marks),
+            _early_stopping(run, marks),
+            _test_set(run, verdict),
+            _of_paper(run),
+        )
+        if text
+    ]
+
+
+def _progress(run: Run) -> str:
+    finished, planned = len(run.results), run.planned
+    if finished >= planned:
+        return f"All {planned} trainings are finished."
+    return f"{finished} of {planned} trainings are finished; what follows is on these."
+
+
+def _margins(verdict: Verdict, marks: Sequence[int]) -> str:
+    margins = verdict.margins
+    points = f"{100 * margins.accuracy:.3g} points of test accuracy"
+    if marks:
+        text = f"Margin: a ticket may be {points} worse at each marked iteration."
+    else:
+        share = f"{100 * margins.iterations:.3g}% later"
+        text = f"Margins: a ticket may be {points} worse at early stopping, and stop {share}."
+    return (
+        f"{text} A level is superior if the bounds show no loss at all, supported if they are "
+        "within the margins, refuted if one is beyond its margin; bounds are one-sided 95% ones "
+        "of Student's t over replicates, each paired with its own dense network."
+    )
+
+
+def _early_stopping(run: Run, marks: Sequence[int]) -> str:
+    if marks:
+        listed = ", ".join(f"{mark:,}" for mark in marks)
+        return f"The network is not stopped early: it is judged at iterations {listed}."
+    grid = run.experiment.recipe.eval_every
+    return (
+        "The early-stopping iteration is where the validation loss was lowest; it is known to "
+        f"{grid:,} iterations, the distance between evaluations."
+    )
+
+
+def _test_set(run: Run, verdict: Verdict) -> str:
+    if verdict.dense is None:
+        return ""
+    accuracy = next(iter(verdict.dense.estimates.values())).mean
+    error = 100 * standard_error(accuracy, run.image.test_size)
+    return (
+        f"The {run.image.test_size:,} test examples leave a standard error of {error:.2f} points "
+        f"in an accuracy of {100 * accuracy:.2f}%."
+    )
+
+
+def _of_paper(run: Run) -> str:
+    entry = published(run.experiment)
+    if entry is None:
+        return ""
+    text = f"The paper, in this setting: {entry.found}"
+    if entry.iterations != run.experiment.recipe.iterations:
+        here = run.experiment.recipe.iterations
+        text += f" It trained for {entry.iterations:,} iterations, this run for {here:,}."
+    return text

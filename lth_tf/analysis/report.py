@@ -1,0 +1,146 @@
+"""The report: what run directories say, as sections of text, tables and figures, and as files."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from lth_tf import files
+from lth_tf.analysis import canvas
+from lth_tf.analysis.background import recipe_table, runtime_table
+from lth_tf.analysis.curves import Run, read_runs
+from lth_tf.analysis.gallery import Picture, comparisons, pictures_of
+from lth_tf.analysis.judging import judge
+from lth_tf.analysis.levels import (
+    Point,
+    common_marks,
+    curve_points,
+    layer_points,
+    level_points,
+    levels_csv,
+)
+from lth_tf.analysis.notes import notes_on
+from lth_tf.analysis.paper import RECIPES, paper_points
+from lth_tf.analysis.render import Drawn, render
+from lth_tf.analysis.sentence import verdict_sentence
+from lth_tf.analysis.tables import (
+    Table,
+    effects_table,
+    spread_table,
+    measured_table,
+    verdict_table,
+)
+from lth_tf.analysis.verdict import Margins, margins_for
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Margins that are wanted instead of those of the data set.
+
+    Attributes:
+        accuracy: by how much a ticket's accuracy may be lower, a fraction; None: the data set's.
+        iterations: by which share it may stop later; None: the data set's.
+    """
+
+    accuracy: float | None = None
+    iterations: float | None = None
+
+    def margins(self, dataset: str) -> Margins:
+        """Returns the margins for a data set."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return dataclasses.replace(margins_for(dataset), **given)
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """What the report says of one run, or of several together.
+
+    Attributes:
+        title: what it is about.
+        headline: the verdict in a sentence; empty where several runs are compared.
+        notes: sentences that the verdict must be read with.
+        tables: of the verdict.
+        pictures: the figures.
+        background: tables of recipe, hardware and time.
+    """
+
+    title: str
+    headline: str
+    notes: Sequence[str]
+    tables: Sequence[Table]
+    pictures: Sequence[Picture]
+    background: Sequence[Table]
+
+
+def write_report(
+    folders: Sequence[Path], out: Path, wanted: Wanted | None = None, command: str = ""
+) -> list[Section]:
+    """Writes figures, levels.csv, report.html and report.md on run directories.
+
+    Args:
+        folders: the run directories, finished or not.
+        out: the folder to write to; made if it is not there.
+        wanted: margins, where they are not to be those of the data set.
+        command: the command line that asked for it.
+
+    Returns:
+        The report's sections, one for each run, and one if several are compared.
+
+    Raises:
+        UserError: if a folder is no run directory or damaged, or `out` cannot be written.
+    """
+    runs = read_runs(folders)
+    points, sections = _sections(runs, wanted or Wanted())
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    files.write_text(out / "levels.csv", levels_csv(points))
+    drawn = {
+        picture.name: Drawn(*canvas.write_figure(picture.draw, out, picture.name))
+        for section in sections
+        for picture in section.pictures
+    }
+    for name in ("report.html", "report.md"):
+        files.write_text(out / name, render(name, sections=sections, drawn=drawn, command=command))
+    return sections
+
+
+def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Section]]:
+    points: list[Point] = []
+    sections = []
+    for run in runs:
+        of_run = [
+            *level_points(run.name, run.results),
+            *curve_points(run),
+            *layer_points(run.name, run.results),
+        ]
+        paper = [] if not run.results else paper_points(run.experiment)
+        sections.append(_section(run, of_run, paper, wanted))
+        points += [*of_run, *(point for point in paper if point not in points)]
+    together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
+    if together:
+        sections.append(Section("Runs together", "", [], [], together, []))
+    return points, sections
+
+
+def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
+    recipe, marks = run.experiment.recipe, _judged_marks(run)
+    verdict = judge(run.results, wanted.margins(recipe.dataset), recipe.eval_every, marks)
+    against_density = level_points(run.name, run.results)
+    tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
+    tables.append(measured_table(run, against_density, verdict) if run.results else None)
+    return Section(
+        title=run.name,
+        headline=verdict_sentence(verdict),
+        notes=notes_on(run, verdict, marks),
+        tables=[table for table in tables if table and table.rows],
+        pictures=pictures_of(run, points, paper, bool(marks)),
+        background=[recipe_table(run.experiment), runtime_table(run)],
+    )
+
+
+def _judged_marks(run: Run) -> list[int]:
+    """Lists the marks that a run is judged at: those of deep networks; none of the others.
+
+    A network of the paper that it stops early is judged so, whatever marks are recorded as well.
+    """
+    paper = RECIPES.get(run.experiment.recipe.model)
+    return common_marks(run.results) if paper is None or paper.marks else []

@@ -1,0 +1,210 @@
+"""Tables of the report: the verdict and what it is made of, as text."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from lth_tf.analysis.curves import Run
+from lth_tf.analysis.figures import ARMS, label
+from lth_tf.analysis.levels import EARLY_STOP, Point
+from lth_tf.analysis.paper import paper_value
+from lth_tf.analysis.statistics import Estimate
+from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Verdict
+
+_NONE = "-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table of the report.
+
+    Attributes:
+        title: what it says.
+        columns: its header.
+        rows: its cells.
+        note: stands below it.
+        marked: numbers of the rows that stand out.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    marked: Sequence[int] = ()
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """Returns each level's verdict, with the estimates and bounds of both endpoints."""
+    headers = [_compared(e.name, e.is_ratio, "dense") for e in _endpoints(verdict)]
+    rows = [
+        [
+            str(level.level),
+            percent(level.density),
+            str(level.outcome) if level.tested else f"({level.outcome})",
+            *(_with_bounds(e.estimate, e.is_ratio) for e in level.endpoints),
+            *[_NONE] * (len(headers) - len(level.endpoints)),
+            _holding(level),
+        ]
+        for level in verdict.levels
+    ]
+    note = (
+        "In brackets beside the estimates: one-sided 95% bounds, lower and upper. The last column "
+        "counts the replicates whose ticket is as good as their own dense network in everything, "
+        "with the share's 95% Clopper-Pearson interval."
+    )
+    if not all(level.tested for level in verdict.levels):
+        note += (
+            " Verdicts in brackets are for information: levels are tested dense to sparse up to "
+            "the first that does not pass."
+        )
+    return Table(
+        "Verdict by level",
+        ["level", "weights remaining", "verdict", *headers, "ticket as good in"],
+        rows,
+        note,
+        [i for i, level in enumerate(verdict.levels) if level is verdict.headline],
+    )
+
+
+def spread_table(verdict: Verdict) -> Table:
+    """Returns each endpoint's own verdict, with the spread over the replicates."""
+    endpoints = _endpoints(verdict)
+    columns = ["level", "weights remaining", "replicates"]
+    for endpoint in endpoints:
+        columns += [_compared(endpoint.name, endpoint.is_ratio, "dense"), "its verdict"]
+    rows = []
+    for level in verdict.levels:
+        row = [str(level.level), percent(level.density), str(len(level.replicates))]
+        for endpoint in level.endpoints:
+            row += [_spread(endpoint.estimate, endpoint.is_ratio), str(endpoint.outcome)]
+        rows.append(row + [_NONE] * (len(columns) - len(row)))
+    note = "Minimum to maximum over the replicates. A level's verdict is the weakest of its endpoints'."
+    return Table("Each endpoint", columns, rows, note)
+
+
+def effects_table(verdict: Verdict) -> Table | None:
+    """Returns how tickets compare with the controls; None if there are no controls."""
+    names = list(dict.fromkeys((e.name, e.is_ratio) for v in verdict.levels for e in v.effects))
+    rows = []
+    for level in verdict.levels:
+        for control in ARMS:
+            effects = {e.name: e for e in level.effects if e.control == control}
+            if effects:
+                count = str(len(next(iter(effects.values())).replicates))
+                cells = [_effect(effects.get(name)) for name, _ in names]
+                rows.append(
+                    [str(level.level), percent(level.density), ARMS[control][0], count, *cells]
+                )
+    note = (
+        "The lottery effect, with one-sided 95% bounds, paired within replicates; a control's "
+        "draws are averaged first. It is shown where the bound is on the ticket's side."
+    )
+    columns = ["level", "weights remaining", "control", "replicates"]
+    columns += [_compared(name, is_ratio, "control") for name, is_ratio in names]
+    return Table("Tickets against controls", columns, rows, note) if rows else None
+
+
+def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table:
+    """Returns what was measured of each level and arm, the paper's numbers beside it.
+
+    Args:
+        run: the run.
+        points: its points against density.
+        verdict: its verdict, which knows of minima at the last evaluation.
+    """
+    quantities = list(dict.fromkeys(point.quantity for point in points))
+    cells = {(p.level, p.arm, p.quantity): p for p in points}
+    published = [
+        q for q in quantities if any(_of_paper(run, p, q) for p in points if p.quantity == q)
+    ]
+    rows = []
+    for level, arm in dict.fromkeys((p.level, p.arm) for p in points):
+        first = cells[level, arm, quantities[0]]
+        rows.append(
+            [
+                str(level),
+                percent(first.density),
+                arm.replace("_", " "),
+                str(first.n),
+                *(_measured(cells[level, arm, quantity]) for quantity in quantities),
+                *(_of_paper(run, cells[level, arm, quantity], quantity) for quantity in published),
+                _censored(verdict, level, arm),
+            ]
+        )
+    columns = ["level", "weights remaining", "arm", "trainings", *map(label, quantities)]
+    columns += [f"the paper's {label(quantity)}" for quantity in published]
+    note = "Means, and minimum to maximum over trainings."
+    if any(row[-1] for row in rows):
+        columns.append("minimum at the end")
+        note += (
+            " The last column counts replicates whose lowest validation loss is at the last "
+            "evaluation, so that the true minimum may be later."
+        )
+    else:
+        rows = [row[:-1] for row in rows]
+    return Table("Measured", columns, rows, note)
+
+
+def percent(share: float) -> str:
+    """Writes a share in per cent with three digits."""
+    return f"{100 * share:.3g}%"
+
+
+def _endpoints(verdict: Verdict) -> Sequence[Endpoint]:
+    return max((level.endpoints for level in verdict.levels), key=len, default=())
+
+
+def _compared(name: str, is_ratio: bool, other: str) -> str:
+    return f"{name}, ticket / {other}" if is_ratio else f"{name}, ticket minus {other} (points)"
+
+
+def _change(value: float, is_ratio: bool) -> str:
+    return f"{value:.2f}" if is_ratio else f"{100 * value:+z.2f}"
+
+
+def _effect(effect: Effect | None) -> str:
+    if effect is None:
+        return _NONE
+    return _with_bounds(effect.estimate, effect.is_ratio) + (", shown" if effect.shown else "")
+
+
+def _with_bounds(found: Estimate, is_ratio: bool) -> str:
+    text = _change(found.mean, is_ratio)
+    if found.lower is None or found.upper is None:
+        return text
+    return f"{text} ({_change(found.lower, is_ratio)} to {_change(found.upper, is_ratio)})"
+
+
+def _spread(found: Estimate, is_ratio: bool) -> str:
+    return f"{_change(found.minimum, is_ratio)} to {_change(found.maximum, is_ratio)}"
+
+
+def _holding(level: LevelVerdict) -> str:
+    low, high = level.holding_interval
+    count = len(level.replicates)
+    return f"{level.holding} of {count} ({100 * low:.0f} to {100 * high:.0f}%)"
+
+
+def _measured(point: Point) -> str:
+    mean = _value(point.mean, point.quantity)
+    if point.n == 1:
+        return mean
+    return f"{mean} ({_value(point.min, point.quantity)} to {_value(point.max, point.quantity)})"
+
+
+def _value(value: float, quantity: str) -> str:
+    return f"{value:,.0f}" if quantity == EARLY_STOP else f"{100 * value:.2f}"
+
+
+def _of_paper(run: Run, point: Point, quantity: str) -> str:
+    if point.arm not in ("dense", "ticket"):
+        return ""
+    value = paper_value(run.experiment, quantity, point.density)
+    return "" if value is None else _value(value, quantity)
+
+
+def _censored(verdict: Verdict, level: int, arm: str) -> str:
+    found = [v.arms.get(arm) for v in verdict.levels if v.level == level]
+    measured = verdict.dense if arm == "dense" else next(iter(found), None)
+    if measured is None:
+        return ""
+    return f"{measured.censored} of {len(measured.replicates)}" if measured.censored else ""

@@ -1,0 +1,74 @@
+"""python -m lth_tf.report: figures, tables and the verdict on runs."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from lth_tf import commandline
+from lth_tf.errors import UserError
+from lth_tf.terminal import Terminal
+
+USAGE = """\
+Reports on runs, finished or not: figures, tables, and whether there are winning tickets.
+
+  python -m lth_tf.report runs/NAME
+  python -m lth_tf.report runs/ITERATIVE runs/ONE_SHOT --out=comparison
+"""
+
+
+def define_flags(values: flags.FlagValues) -> commandline.Groups:
+    """Defines this binary's flags; returns their names by group."""
+    common: dict[str, Any] = {"flag_values": values}
+    flags.DEFINE_string(
+        "out", None, "Folder to write. Default: report/ inside the first run directory.", **common
+    )
+    flags.DEFINE_float(
+        "margin_accuracy", None, "Points of test accuracy by which a ticket may be worse and still "
+        "pass. Default: 0.2 for data sets like MNIST, 0.5 for others.", lower_bound=0, **common,
+    )  # fmt: skip
+    flags.DEFINE_float(
+        "margin_iterations", None, "Per cent by which a ticket may stop later and still pass. "
+        "Default: 10.", lower_bound=0, **common,
+    )  # fmt: skip
+    return {"Files": ["out"], "Verdict": ["margin_accuracy", "margin_iterations"]}
+
+
+def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:
+    """Writes the report that the flags describe.
+
+    Raises:
+        UserError: for a user's mistake, in one line.
+    """
+    if not folders:
+        raise UserError("a run directory must be given, as in python -m lth_tf.report runs/NAME")
+    from lth_tf.analysis.report import Wanted, write_report
+
+    out = Path(values["out"].value or Path(folders[0]) / "report")
+    given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]
+    sections = write_report(
+        [Path(folder) for folder in folders],
+        out,
+        Wanted(_share(values["margin_accuracy"].value), _share(values["margin_iterations"].value)),
+        shlex.join(["python", "-m", "lth_tf.report", *folders, *given]),
+    )
+    for section in sections:
+        if section.headline:
+            print(f"{section.title}: {section.headline}")
+    print(f"Report: {out / 'report.html'}")
+
+
+def _share(hundredths: float | None) -> float | None:
+    return None if hundredths is None else hundredths / 100
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the binary; returns its exit code."""
+    return commandline.run(define_flags, run, USAGE, argv, takes_arguments=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
