@@ -25,8 +25,8 @@ from lth_tf.analysis.sentence import verdict_sentence
 from lth_tf.analysis.tables import (
     Table,
     effects_table,
-    spread_table,
     measured_table,
+    spread_table,
     verdict_table,
 )
 from lth_tf.analysis.verdict import Margins, margins_for
@@ -83,7 +83,7 @@ def write_report(
         command: the command line that asked for it.
 
     Returns:
-        The report's sections, one for each run, and one if several are compared.
+        The report's sections, one for each run, behind one that compares them if there is one.
 
     Raises:
         UserError: if a folder is no run directory or damaged, or `out` cannot be written.
@@ -117,7 +117,7 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
         points += [*of_run, *(point for point in paper if point not in points)]
     together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
     if together:
-        sections.append(Section("Runs together", "", [], [], together, []))
+        sections.insert(0, Section("Runs together", "", [], [], together, []))
     return points, sections
 
 

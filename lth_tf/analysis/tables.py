@@ -77,7 +77,7 @@ def spread_table(verdict: Verdict) -> Table:
         for endpoint in level.endpoints:
             row += [_spread(endpoint.estimate, endpoint.is_ratio), str(endpoint.outcome)]
         rows.append(row + [_NONE] * (len(columns) - len(row)))
-    note = "Minimum to maximum over the replicates. A level's verdict is the weakest of its endpoints'."
+    note = "Minimum to maximum over the replicates. A level's verdict is its weakest endpoint's."
     return Table("Each endpoint", columns, rows, note)
 
 

@@ -1,0 +1,384 @@
+"""The report on run directories made by hand: its files, its numbers, and what it refuses."""
+
+import base64
+import csv
+import html.parser
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lth_tf import report
+from lth_tf.analysis.curves import read_runs
+from lth_tf.analysis.figures import arm_lines, draw_quantity, draw_tickets, frame_of
+from lth_tf.analysis.gallery import labels
+from lth_tf.analysis.level_figures import draw_curves, draw_layers
+from lth_tf.analysis.levels import (
+    AT_EARLY_STOP,
+    EARLY_STOP,
+    Point,
+    curve_points,
+    layer_points,
+    level_points,
+    shown_levels,
+)
+from lth_tf.analysis.paper import RECIPES, paper_points, paper_value, published
+from lth_tf.experiment.plan import Experiment
+
+AGAINST_DENSITY = ("early_stop_iteration", "test_accuracy_at_early_stop", "test_accuracy_final")
+ARMS = ("ticket", "reinit", "random_mask")
+
+
+class Page(html.parser.HTMLParser):
+    """Collects a page's links, images and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.references, self.images, self.ids, self.text = [], [], set(), ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        """Keeps what refers to something."""
+        attributes = dict(attrs)
+        self.ids.add(attributes.get("id"))
+        if tag == "img":
+            self.images.append(attributes["src"])
+        elif {"src", "href"} & attributes.keys():
+            self.references.append(attributes.get("src") or attributes["href"])
+
+    def handle_data(self, data):
+        """Keeps the text."""
+        self.text += data
+
+
+def call(*argv):
+    return report.main(["lth_tf.report", *map(str, argv)])
+
+
+def numbers(out):
+    return list(csv.DictReader((out / "levels.csv").open()))
+
+
+@pytest.fixture(scope="module")
+def full(make_run, tmp_path_factory):
+    """A run directory with all arms and two draws, and its report in the default place."""
+    folder = tmp_path_factory.mktemp("full") / "a_run"
+    make_run(folder, rounds=3, replicates=2, arms=ARMS, reinits=2)
+    assert call(folder) == 0
+    return folder
+
+
+def test_every_promised_file_is_there(full):
+    names = {path.name for path in (full / "report").iterdir()}
+    figures = [*AGAINST_DENSITY, "accuracy_over_iterations", "layers"]
+    drawn = {f"a_run-{figure}.{ending}" for figure in figures for ending in ("png", "svg")}
+    assert names == drawn | {"report.html", "report.md", "levels.csv"}
+    for path in (full / "report").glob("*.png"):
+        assert path.read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def test_levels_csv_has_mean_minimum_and_maximum_over_replicates_and_draws(full):
+    (run,) = read_runs([full])
+    rows = numbers(full / "report")
+    for level, arm, count in ((0, "dense", 2), (2, "ticket", 2), (3, "reinit", 4)):
+        results = [r for r in run.results if r.level == level and r.arm.startswith(arm)]
+        values = [r.test_accuracy_at_early_stop for r in results]
+        (row,) = [
+            row
+            for row in rows
+            if (row["run"], row["level"], row["arm"]) == ("a_run", str(level), arm)
+            and row["quantity"] == AT_EARLY_STOP
+        ]
+        assert int(row["n"]) == count == len(values)
+        assert float(row["mean"]) == pytest.approx(sum(values) / count)
+        assert (float(row["min"]), float(row["max"])) == (min(values), max(values))
+        assert float(row["density"]) == results[0].density
+
+
+def plotted(figure):
+    """What a figure's lines show: their y values, without grids, bars and horizontal lines."""
+    (axes,) = figure.axes
+    return {
+        round(float(y), 6)
+        for line in axes.lines
+        if line.get_linestyle() != "None" and len(line.get_xdata()) > 2
+        for y in line.get_ydata()
+    }
+
+
+def test_levels_csv_has_every_plotted_number(full):
+    (run,) = read_runs([full])
+    rows = numbers(full / "report")
+    points = [
+        *level_points(run.name, run.results),
+        *curve_points(run),
+        *layer_points(run.name, run.results),
+    ]
+    means = {}
+    for row in rows:
+        means.setdefault(row["quantity"].partition(" of ")[0], set()).add(float(row["mean"]))
+    for quantity in AGAINST_DENSITY:
+        scale = 1 if quantity == EARLY_STOP else 100
+        shown = plotted(draw_quantity(arm_lines(points, quantity), quantity))
+        assert len(shown) >= 8
+        assert shown <= {round(scale * mean, 6) for mean in means[quantity]}
+    shown = plotted(draw_curves(points))
+    assert len(shown) > 100
+    assert shown <= {round(100 * mean, 6) for mean in means["validation_accuracy"]}
+    assert plotted(draw_layers(points)) <= {round(100 * mean, 6) for mean in means["density"]}
+
+
+def test_the_papers_numbers_are_in_the_csv_the_figure_and_the_table(full):
+    rows = [row for row in numbers(full / "report") if row["run"] == "paper"]
+    assert {row["quantity"] for row in rows} == {EARLY_STOP, AT_EARLY_STOP}
+    assert ("0.211", "0.9837") in {(row["density"], row["mean"]) for row in rows}
+    page = (full / "report" / "report.md").read_text()
+    assert "the paper's early-stopping iteration" in page
+    assert re.search(r"\| 0 \| 100% \| dense \|.*\| 4,600 \| 97.96 \|", page)
+    svg = (full / "report" / f"a_run-{EARLY_STOP}.svg").read_text()
+    assert "the paper's tickets" in svg
+
+
+def test_svg_text_is_text(full):
+    svg = (full / "report" / f"a_run-{AT_EARLY_STOP}.svg").read_text()
+    for text in ("weights remaining (%)", "test accuracy at early stopping (%)", "random reinit"):
+        assert text in svg
+
+
+def test_the_page_has_everything_inside_and_refers_to_nothing_outside(full):
+    text = (full / "report" / "report.html").read_text()
+    page = Page(text)
+    assert len(page.images) == 5
+    for image in page.images:
+        kind, _, content = image.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert b"</svg>" in base64.b64decode(content)
+    assert all(reference[0] == "#" for reference in page.references)
+    assert not re.search(r"url\(|@import|<script|<link", text)
+    assert 'name="viewport"' in text and "@media print" in text
+
+
+def test_the_page_and_the_markdown_say_the_same(full, capsys):
+    page = Page((full / "report" / "report.html").read_text()).text
+    markdown = (full / "report" / "report.md").read_text()
+    call(full)
+    headline = capsys.readouterr().out.partition("a_run: ")[2].partition("\n")[0]
+    assert headline.startswith("Winning tickets")
+    for text in (page, re.sub(r"\\(.)", r"\1", markdown)):
+        assert headline in text
+        for words in (
+            "Verdict by level", "Each endpoint", "Tickets against controls", "Measured", "Recipe",
+            "Clopper-Pearson", "standard error", "2 cores", "python -m lth_tf.main --model=lenet",
+            "python -m lth_tf.report", "All 32 trainings are finished.", "It is the paper's.",
+        ):  # fmt: skip
+            assert words in text
+
+
+def test_the_markdowns_links_exist(full):
+    markdown = (full / "report" / "report.md").read_text()
+    links = re.findall(r"\]\(([^)]+)\)", markdown)
+    assert len(links) == 12
+    assert all((full / "report" / link).is_file() for link in links)
+
+
+def test_the_markdowns_tables_have_as_many_cells_in_each_row(full):
+    lines = (full / "report" / "report.md").read_text().split("\n")
+    widths = [line.replace(r"\|", "").count("|") for line in lines]
+    tables = re.findall(r"(?:\d+,){3,}", ",".join("|" if w == 0 else str(w) for w in widths))
+    assert len(tables) == 6
+    assert all(len(set(table.strip(",").split(","))) == 1 for table in tables)
+
+
+def test_the_same_report_has_the_same_bits(full, tmp_path):
+    def written():
+        assert call(full, f"--out={tmp_path}") == 0
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    first = written()
+    assert first == written()
+
+
+def test_margins_can_be_given(full, tmp_path, capfd):
+    assert call(full, f"--out={tmp_path}", "--margin_accuracy=3", "--margin_iterations=25") == 0
+    text = (tmp_path / "report.md").read_text()
+    assert "may be 3 points of test accuracy worse at early stopping, and stop 25% later" in text
+    assert call(full, "--margin_accuracy=-1") == 1
+    assert "margin_accuracy" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("finished", "replicates", "said"),
+    [
+        (lambda t: False, 2, "No verdict: no ticket has been trained yet."),
+        (lambda t: t.level == 0, 2, "No verdict: no ticket has been trained yet."),
+        (lambda t: t.replicate == 0 and t.level < 2, 2, "Not enough replicates"),
+        (lambda t: t.level, 2, "Not enough replicates"),  # no dense network
+        (lambda t: t.kind != "ticket", 2, "No verdict: no ticket has been trained yet."),
+        (lambda t: t.kind != "reinit" or t.level == 1, 2, "Winning tickets"),
+        (lambda t: True, 1, "Not enough replicates"),
+    ],
+)
+def test_unfinished_runs_and_single_replicates(make_run, tmp_path, finished, replicates, said):
+    make_run(tmp_path / "r", finished=finished, rounds=2, replicates=replicates, arms=ARMS)
+    assert call(tmp_path / "r") == 0
+    text = (tmp_path / "r/report/report.md").read_text()
+    assert said in text
+    (run,) = read_runs([tmp_path / "r"])
+    if len(run.results) < run.planned:
+        assert f"{len(run.results)} of {run.planned} trainings are finished" in text
+    assert len(Page((tmp_path / "r/report/report.html").read_text()).images) == text.count("![")
+
+
+def test_a_deep_network_is_judged_and_drawn_at_its_marks(make_run, tmp_path):
+    make_run(tmp_path / "r", "resnet18", rounds=2, replicates=2, arms=("ticket", "reinit"))
+    assert call(tmp_path / "r") == 0
+    names = {path.stem for path in (tmp_path / "r/report").glob("*.png")}
+    marks = {f"r-test_accuracy_at_{mark}" for mark in (10_000, 20_000, 30_000)}
+    assert names == marks | {"r-accuracy_over_iterations", "r-layers"}
+    text = (tmp_path / "r/report/report.md").read_text()
+    assert "judged at iterations 10,000, 20,000, 30,000" in text
+    assert "early-stopping iteration, ticket" not in text
+
+
+def test_marks_of_a_network_that_is_stopped_early_are_drawn_but_not_judged(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=1, replicates=2, recipe={"marks": (500,)})
+    assert call(tmp_path / "r") == 0
+    assert (tmp_path / "r/report/r-test_accuracy_at_500.png").is_file()
+    text = (tmp_path / "r/report/report.md").read_text()
+    assert "early-stopping iteration, ticket / dense" in text
+
+
+def test_strategies_and_learning_rates_are_compared(make_run, tmp_path):
+    make_run(tmp_path / "a", rounds=2, replicates=2)
+    make_run(tmp_path / "b", rounds=2, strategy="one_shot", arms=("ticket", "reinit"))
+    make_run(tmp_path / "c", "resnet18", rounds=1)
+    make_run(tmp_path / "d", "resnet18", rounds=1, recipe={"learning_rate": 0.01})
+    folders = [tmp_path / name for name in "abcd"]
+    assert call(*folders, f"--out={tmp_path / 'out'}") == 0
+    compared = {path.stem for path in (tmp_path / "out").glob("compare-*.png")}
+    marks = {f"compare-resnet18-cifar10-test_accuracy_at_{m}" for m in (10_000, 20_000, 30_000)}
+    assert compared == marks | {f"compare-lenet-mnist-{quantity}" for quantity in AGAINST_DENSITY}
+    svg = (tmp_path / "out" / f"compare-lenet-mnist-{EARLY_STOP}.svg").read_text()
+    assert all(text in svg for text in ("iterative", "one-shot", "random reinit"))
+    svg = (tmp_path / "out/compare-resnet18-cifar10-test_accuracy_at_30000.svg").read_text()
+    assert "learning rate 0.1" in svg and "learning rate 0.01" in svg
+    assert {row["run"] for row in numbers(tmp_path / "out")} == {*"abcd", "paper"}
+    page = Page((tmp_path / "out/report.html").read_text())
+    assert len(page.references) == 4
+    assert {reference[1:] for reference in page.references} <= page.ids
+
+
+def test_runs_are_told_apart(make_run, tmp_path):
+    one = make_run(tmp_path / "x/r", rounds=1)
+    two = make_run(tmp_path / "y/r", rounds=1, seed=1)
+    runs = read_runs([one, two, one])
+    assert [run.name for run in runs] == ["r", "r-2"]
+    assert labels(runs) == {"r": "r", "r-2": "r-2"}
+
+
+def test_names_are_escaped(make_run, tmp_path):
+    make_run(tmp_path / "<b>_x_|_$y$", rounds=1, replicates=2)
+    assert call(tmp_path / "<b>_x_|_$y$", f"--out={tmp_path / 'out'}") == 0
+    assert "<b>" not in (tmp_path / "out/report.html").read_text()
+    assert r"## \<b\>\_x\_" in (tmp_path / "out/report.md").read_text()
+    assert (tmp_path / "out/_b__x____y_-layers.svg").is_file()
+
+
+def test_mistakes_are_told_in_one_line(make_run, tmp_path, capfd):
+    make_run(tmp_path / "r", rounds=1)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    for argv, words in (
+        ([], "run directory"),
+        ([tmp_path / "empty"], "must be a run directory"),
+        ([tmp_path / "missing"], "must be a run directory"),
+        ([tmp_path / "r", tmp_path / "empty"], "must be a run directory"),
+        ([tmp_path / "r", f"--out={tmp_path / 'file' / 'x'}"], "could not be written"),
+    ):
+        assert call(*argv) == 1
+        error = capfd.readouterr().err
+        assert words in error and error.count("\n") == 1
+    metrics = tmp_path / "r/replicate_00/level_01/ticket/metrics.csv"
+    metrics.write_text("iteration\n0\n")
+    assert call(tmp_path / "r") == 1
+    assert str(metrics) in capfd.readouterr().err
+
+
+def test_an_experiment_json_of_another_version_is_told(make_run, tmp_path, capfd):
+    make_run(tmp_path / "r", rounds=1)
+    path = tmp_path / "r/experiment.json"
+    path.write_text(path.read_text().replace('"strategy"', '"plan"'))
+    assert call(tmp_path / "r") == 1
+    assert "experiment.json" in capfd.readouterr().err
+
+
+def test_no_tensorflow_is_imported(full, tmp_path):
+    code = (
+        "import sys; from lth_tf import report; "
+        f"code = report.main(['report', {str(full)!r}, '--out={tmp_path}']); "
+        "sys.exit(code or bool({'tensorflow', 'tf_keras'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_the_papers_settings_are_those_of_the_networks():
+    from lth_tf.models import NETWORKS
+
+    assert {name: recipe for name, (_, recipe) in NETWORKS.items()} == RECIPES
+
+
+def test_the_papers_numbers_stand_only_beside_its_setting():
+    def experiment(strategy="iterative", model="lenet", **changes):
+        recipe = RECIPES[model].override(**changes)
+        return Experiment(recipe=recipe, rounds=1, strategy=strategy)
+
+    assert len(paper_points(experiment())) == 16
+    assert paper_points(experiment(iterations=6_000, eval_every=50))
+    for other in (
+        experiment("one_shot"), experiment(learning_rate=0.01), experiment(dataset="mnist_5k"),
+        experiment(batch_size=100), experiment(rewind="100"), experiment(optimizer="sgd"),
+    ):  # fmt: skip
+        assert not paper_points(other)
+    assert paper_value(experiment(), EARLY_STOP, 0.5128) == 3_900
+    assert paper_value(experiment(), EARLY_STOP, 0.64) is None
+    warm = experiment(model="resnet18", learning_rate=0.03, warmup=20_000)
+    assert "11.8%" in published(warm).found
+
+
+def test_curves_are_drawn_of_the_levels_nearest_the_papers(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=20)
+    (run,) = read_runs([tmp_path / "r"])
+    densities = [next(r.density for r in run.results if r.level == n) for n in range(21)]
+    shown = [round(densities[level], 2) for level in shown_levels(run.results)]
+    assert shown == pytest.approx([1, 0.51, 0.21, 0.07, 0.02], abs=0.005)
+    assert shown_levels([]) == [0]
+
+
+def point(mean, low, high):
+    return Point("r", 1, 0.5, "ticket", AT_EARLY_STOP, None, 2, mean, low, high)
+
+
+def test_accuracies_far_below_the_best_do_not_squeeze_the_others():
+    frame = frame_of([point(0.98, 0.97, 0.99), point(0.2, 0.1, 0.3)])
+    assert frame.cuts and frame.low == pytest.approx(0.94)
+    frame = frame_of([point(0.98, 0.97, 0.99), point(0.96, 0.95, 0.97)])
+    assert not frame.cuts and frame.low < 0.95 and frame.high > 0.99
+
+
+def test_density_runs_downwards_on_a_logarithmic_axis(full):
+    (run,) = read_runs([full])
+    points = level_points("", run.results)
+    (axes,) = draw_quantity(arm_lines(points, EARLY_STOP), EARLY_STOP).axes
+    left, right = axes.get_xlim()
+    assert axes.get_xscale() == "log" and left > 100 > right
+    labels = [line.get_label() for line in axes.get_legend_handles_labels()[0]]
+    assert labels == ["dense network", "winning tickets", "random reinit", "random mask"]
+
+
+def test_the_figure_at_the_end_of_a_run_is_drawn_without_a_dense_network(full, tmp_path):
+    (run,) = read_runs([full])
+    draw_tickets([r for r in run.results if r.level], "t", tmp_path / "t.png")
+    draw_tickets([], "t", tmp_path / "u.png")
+    assert (tmp_path / "t.png").stat().st_size > 10_000 and (tmp_path / "u.png").is_file()
