@@ -24,7 +24,7 @@ _LABELS = {
 }
 # Label, colour and marker of each arm.
 ARMS = {
-    "ticket": ("winning tickets", canvas.COLOURS[0], canvas.MARKERS[0]),
+    "ticket": ("tickets", canvas.COLOURS[0], canvas.MARKERS[0]),
     "reinit": ("random reinit", canvas.COLOURS[1], canvas.MARKERS[1]),
     "random_mask": ("random mask", canvas.COLOURS[2], canvas.MARKERS[2]),
     "shuffled_mask": ("shuffled mask", canvas.COLOURS[3], canvas.MARKERS[3]),
@@ -43,11 +43,13 @@ class Line:
         label: its name in the legend; empty for none.
         points: what it joins, dense to sparse; empty for none.
         style: matplotlib's keywords.
+        leads: whether the axes reach as far as it does.
     """
 
     label: str
     points: Sequence[Point]
     style: dict[str, object]
+    leads: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +125,15 @@ def paper_lines(points: Sequence[Point], quantity: str) -> list[Line]:
     """Returns a thin line of the paper's numbers, if there are any."""
     chosen = [point for point in points if point.quantity == quantity]
     thin = {"color": "black", "linewidth": 0.8, "linestyle": ":"}
-    return [Line("the paper's tickets", chosen, thin)] if chosen else []
+    return [Line("the paper's tickets", chosen, thin, leads=False)] if chosen else []
+
+
+def framed_points(lines: Sequence[Line]) -> list[Point]:
+    """Returns the points that the axes show: all of leading lines, of others those as dense."""
+    leading = [point for line in lines if line.leads for point in line.points]
+    sparsest = min((point.density for point in leading), default=1.0)
+    others = [point for line in lines if not line.leads for point in line.points]
+    return [*leading, *(point for point in others if point.density > sparsest / 1.05)]
 
 
 def frame_of(points: Sequence[Point]) -> Frame:
@@ -139,15 +149,15 @@ def draw_lines(
     axes: Axes, lines: Sequence[Line], quantity: str, frame: Frame | None = None
 ) -> None:
     """Draws lines of a quantity against density, with bars from minimum to maximum."""
-    points = [point for line in lines for point in line.points]
+    points = framed_points(lines)
     scale = 1 if quantity == EARLY_STOP else 100
     for line in lines:
         _draw_line(axes, line, scale)
     axes.set_ylabel(label(quantity))
     if points:
-        canvas.density_axis(axes, [point.density for point in points])
+        canvas.density_axis(axes, [p.density for line in lines if line.leads for p in line.points])
     if quantity == EARLY_STOP:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * max((_ends(point)[1] for point in points), default=1))
         canvas.thousands(axes.yaxis)
     elif points:
         frame = frame or frame_of(points)

@@ -16,6 +16,7 @@ from lth_tf.analysis.figures import (
     arm_lines,
     draw_quantity,
     frame_of,
+    framed_points,
     label,
     paper_lines,
 )
@@ -167,7 +168,7 @@ def _frame(lines: Sequence[Line], points: Sequence[Point], quantity: str) -> Fra
     """Returns an axis of accuracies; marks share theirs, as in the paper, so that they compare."""
     if quantity == EARLY_STOP:
         return None
-    drawn = [point for line in lines for point in line.points]
+    drawn = framed_points(lines)
     if _is_mark(quantity):
         drawn = [point for point in points if _is_mark(point.quantity)]
     return frame_of(drawn)

@@ -61,6 +61,7 @@ def draw_layers(points: Sequence[Point]) -> Figure:
     short = [name.removeprefix(LAYER).removesuffix("/kernel") for name in names]
     turned = {"rotation": 90, "fontsize": 9} if many else {}
     axes.set_xticks(range(len(names)), short, **turned)
+    axes.set_xlim(-0.4, len(names) - 0.6)
     axes.set_ylabel("weights remaining in the layer (%)")
     axes.set_xlabel("layer")
     canvas.legend_below(axes, columns=4)

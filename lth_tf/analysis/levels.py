@@ -111,8 +111,8 @@ def curve_points(run: Run) -> list[Point]:
 def shown_levels(results: Sequence[Result]) -> list[int]:
     """Lists the levels that curves are drawn of: 0, and those nearest the paper's Figure 3."""
     densities = {result.level: result.density for result in results if result.level}
-    if not densities:
-        return [0]
+    if len(densities) <= len(_SHOWN):
+        return [0, *sorted(densities)]
     nearest = {
         min(densities, key=lambda level: abs(math.log(densities[level] / shown)))
         for shown in _SHOWN

@@ -374,7 +374,7 @@ def test_density_runs_downwards_on_a_logarithmic_axis(full):
     left, right = axes.get_xlim()
     assert axes.get_xscale() == "log" and left > 100 > right
     labels = [line.get_label() for line in axes.get_legend_handles_labels()[0]]
-    assert labels == ["dense network", "winning tickets", "random reinit", "random mask"]
+    assert labels == ["dense network", "tickets", "random reinit", "random mask"]
 
 
 def test_the_figure_at_the_end_of_a_run_is_drawn_without_a_dense_network(full, tmp_path):
