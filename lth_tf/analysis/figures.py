@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,9 +12,7 @@ from lth_tf.analysis.levels import (
     AT_END,
     EARLY_STOP,
     Point,
-    level_points,
 )
-from lth_tf.experiment.results import Result
 
 _LABELS = {
     AT_EARLY_STOP: "test accuracy at early stopping (%)",
@@ -71,27 +68,6 @@ def label(quantity: str) -> str:
     """Returns a quantity's name for an axis, with its unit."""
     mark = quantity.rpartition("_")[2]
     return _LABELS.get(quantity) or f"test accuracy at iteration {int(mark):,} (%)"
-
-
-def draw_tickets(results: Sequence[Result], title: str, path: Path) -> None:
-    """Draws test accuracy and early-stopping iteration against density (Figures 1 and 3).
-
-    Lines are means over the replicates, bars their minimum and maximum, the dashed line the dense
-    network's mean.
-
-    Args:
-        results: finished trainings.
-        title: stands above.
-        path: the PNG file to write.
-    """
-    points = level_points("", results)
-    with canvas.style():
-        figure = canvas.new_figure(10, 4.4)
-        figure.suptitle(title, parse_math=False)
-        for axes, quantity in zip(figure.subplots(1, 2), (AT_EARLY_STOP, EARLY_STOP), strict=True):
-            draw_lines(axes, arm_lines(points, quantity), quantity)
-        canvas.legend_below(axes, columns=6)
-        canvas.write_png(figure, path)
 
 
 def draw_quantity(lines: Sequence[Line], quantity: str, frame: Frame | None = None) -> Figure:

@@ -34,32 +34,6 @@ def results_table(results: Sequence[Result]) -> Table:
     return table
 
 
-def headline(results: Sequence[Result]) -> str:
-    """Says in a sentence how sparse a ticket is still as accurate as the dense network.
-
-    Compares mean test accuracies at early stopping, without a test of significance.
-    """
-    groups = by_level(results)
-    if (0, "dense") not in groups or not any(arm == "ticket" for _, arm in groups):
-        return "No ticket has been trained yet."
-    dense = _mean(groups[0, "dense"], "test_accuracy_at_early_stop")
-    tickets = {
-        group[0].density: _mean(group, "test_accuracy_at_early_stop")
-        for (_, arm), group in groups.items()
-        if arm == "ticket"
-    }
-    winning = [density for density, accuracy in tickets.items() if accuracy >= dense]
-    if not winning:
-        return f"No ticket reached the dense network's test accuracy of {dense:.2%}."
-    sparsest = min(winning)
-    trials = len(groups[0, "dense"])
-    return (
-        f"The ticket with {sparsest:.1%} of the weights reaches {tickets[sparsest]:.2%} test "
-        f"accuracy at early stopping, the dense network {dense:.2%} "
-        f"({trials} replicate{'s' if trials > 1 else ''})."
-    )
-
-
 def by_level(results: Sequence[Result]) -> dict[tuple[int, str], list[Result]]:
     """Groups results by level and kind of arm, in order, replicates and draws together."""
     groups: dict[tuple[int, str], list[Result]] = {}

@@ -175,6 +175,8 @@ def _with_bounds(found: Estimate, is_ratio: bool) -> str:
 
 
 def _spread(found: Estimate, is_ratio: bool) -> str:
+    if len(found.values) == 1:
+        return _change(found.mean, is_ratio)
     return f"{_change(found.minimum, is_ratio)} to {_change(found.maximum, is_ratio)}"
 
 

@@ -14,7 +14,7 @@ from lth_tf.experiment.store import Store
 
 START = {
     "time": "2026-11-22T19:39:50+00:00",
-    "flags": ["--model=lenet", "--rounds=2"],
+    "flags": ["--model=lenet", "--name=a|b"],
     "settings": {"jobs": 1, "threads": "all", "distribution": "none", "xla": "auto"},
     "versions": {"python": "3.11.7", "lth_tf": "0.1.0", "tensorflow": "2.21.0"},
     "git_revision": "0123456789abcdef0123456789abcdef01234567",

@@ -11,7 +11,7 @@ import pytest
 
 from lth_tf import report
 from lth_tf.analysis.curves import read_runs
-from lth_tf.analysis.figures import arm_lines, draw_quantity, draw_tickets, frame_of
+from lth_tf.analysis.figures import arm_lines, draw_quantity, frame_of
 from lth_tf.analysis.gallery import labels
 from lth_tf.analysis.level_figures import draw_curves, draw_layers
 from lth_tf.analysis.levels import (
@@ -143,7 +143,7 @@ def test_the_papers_numbers_are_in_the_csv_the_figure_and_the_table(full):
 def test_svg_text_is_text(full):
     svg = (full / "report" / f"a_run-{AT_EARLY_STOP}.svg").read_text()
     for text in ("weights remaining (%)", "test accuracy at early stopping (%)", "random reinit"):
-        assert text in svg
+        assert f">{text}</text>" in svg
 
 
 def test_the_page_has_everything_inside_and_refers_to_nothing_outside(full):
@@ -375,10 +375,3 @@ def test_density_runs_downwards_on_a_logarithmic_axis(full):
     assert axes.get_xscale() == "log" and left > 100 > right
     labels = [line.get_label() for line in axes.get_legend_handles_labels()[0]]
     assert labels == ["dense network", "tickets", "random reinit", "random mask"]
-
-
-def test_the_figure_at_the_end_of_a_run_is_drawn_without_a_dense_network(full, tmp_path):
-    (run,) = read_runs([full])
-    draw_tickets([r for r in run.results if r.level], "t", tmp_path / "t.png")
-    draw_tickets([], "t", tmp_path / "u.png")
-    assert (tmp_path / "t.png").stat().st_size > 10_000 and (tmp_path / "u.png").is_file()
