@@ -188,7 +188,7 @@ def test_a_run_from_the_shell_shows_its_own_lines_only(tmp_path):
     assert re.match(r"replicate 0 level  0  dense   100.00%  early stop at \d+: test ", lines[1])
     assert re.match(r"replicate 0 level  1  ticket   80.04%  early stop at \d+: test ", lines[2])
     assert lines[-2:] == [
-        "Figure: runs/e/tickets.png",
+        "Report: runs/e/report/report.html",
         "To watch the trainings: tensorboard --logdir runs",
     ]
     log = (tmp_path / "runs/e/run.log").read_text()

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from lth_tf import data, files
-from lth_tf.analysis.figures import draw_tickets
-from lth_tf.analysis.results_table import headline, results_table
+from lth_tf.analysis.report import write_report
+from lth_tf.analysis.results_table import results_table
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.parallel import run_parallel
 from lth_tf.experiment.plan import Experiment, Training, make_plan
@@ -144,10 +144,11 @@ def _heed(should_stop: Callable[[], bool], team: Team) -> None:
 
 
 def _conclude(results: Sequence[Result], folder: Path, console: Console) -> None:
-    draw_tickets(results, folder.name, folder / "tickets.png")
+    report = folder / "report"
+    (section,) = write_report([folder], report, command=f"python -m lth_tf.report {folder}")
     console.print(results_table(results))
-    _log.info(headline(results))
-    _log.info("Figure: %s", folder / "tickets.png")
+    _log.info(section.headline)
+    _log.info("Report: %s", report / "report.html")
     _log.info("To watch the trainings: tensorboard --logdir %s", folder.parent)
 
 

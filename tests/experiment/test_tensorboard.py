@@ -63,6 +63,6 @@ def test_hyperparameters_are_the_recipe(events, folder):
     found = HParamsPluginData.FromString(content).session_start_info.hparams
     assert found["model"].string_value == "lenet"
     assert found["learning_rate"].number_value == 0.01
-    assert found["rewind"].number_value == 20
+    assert found["rewind"].string_value == "20"
     assert found["level"].number_value == int(folder.parent.name[-2:])
     assert {"optimizer", "batch_size", "prune_dense", "seed", "replicate"} <= set(found)
