@@ -3,16 +3,27 @@
 import base64
 import csv
 import html.parser
+import itertools
 import re
 import subprocess
 import sys
 
 import pytest
+from matplotlib.figure import Figure
 
 from lth_tf import report
+from lth_tf.analysis import canvas
 from lth_tf.analysis.curves import read_runs
-from lth_tf.analysis.figures import arm_lines, draw_quantity, frame_of
+from lth_tf.analysis.figures import (
+    Line,
+    arm_lines,
+    draw_quantity,
+    frame_of,
+    framed_points,
+    paper_lines,
+)
 from lth_tf.analysis.gallery import labels
+from lth_tf.analysis.judging import judge
 from lth_tf.analysis.level_figures import draw_curves, draw_layers
 from lth_tf.analysis.levels import (
     AT_EARLY_STOP,
@@ -24,6 +35,7 @@ from lth_tf.analysis.levels import (
     shown_levels,
 )
 from lth_tf.analysis.paper import RECIPES, paper_points, paper_value, published
+from lth_tf.analysis.verdict import margins_for
 from lth_tf.experiment.plan import Experiment
 
 AGAINST_DENSITY = ("early_stop_iteration", "test_accuracy_at_early_stop", "test_accuracy_final")
@@ -375,3 +387,48 @@ def test_density_runs_downwards_on_a_logarithmic_axis(full):
     assert axes.get_xscale() == "log" and left > 100 > right
     labels = [line.get_label() for line in axes.get_legend_handles_labels()[0]]
     assert labels == ["dense network", "tickets", "random reinit", "random mask"]
+
+
+def test_the_headlines_level_stands_out_and_untested_ones_are_in_brackets(full, tmp_path):
+    text = (full / "report/report.md").read_text()
+    assert "| **1** | **79.9%** | **supported** |" in text
+    assert call(full, f"--out={tmp_path}", "--margin_accuracy=0", "--margin_iterations=0") == 0
+    text = (tmp_path / "report.md").read_text()
+    first, second = re.findall(r"^\| [12] \| [\d.]+% \| (\S+) \|", text, re.MULTILINE)[:2]
+    assert (first[0], second[0]) == ("i", "(")
+    assert "Verdicts in brackets are for information" in text
+
+
+def test_effects_that_are_shown_are_said_to_be(full):
+    (run,) = read_runs([full])
+    verdict = judge(run.results, margins_for("mnist"), 100)
+    shown = [effect.shown for level in verdict.levels for effect in level.effects]
+    assert any(shown) and not all(shown)
+    assert (full / "report/report.md").read_text().count(", shown |") == sum(shown)
+
+
+def test_minima_at_the_last_evaluation_and_changes_of_the_recipe_are_told(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=1, replicates=2, recipe={"iterations": 100})
+    assert call(tmp_path / "r") == 0
+    text = (tmp_path / "r/report/report.md").read_text()
+    assert "| minimum at the end |" in text and text.count("| 2 of 2 |") == 2
+    assert "It differs from the paper's in iterations (100, not 50,000)." in text
+    assert "| **iterations** | **100** | **50,000** |" in text
+    assert "It trained for 50,000 iterations, this run for 100." in text
+
+
+def test_the_papers_line_does_not_stretch_the_axes():
+    ours = Line("tickets", [point(0.98, 0.98, 0.98)], {"color": "blue"})
+    paper = paper_points(Experiment(recipe=RECIPES["lenet"], rounds=1))
+    thin = paper_lines(paper, AT_EARLY_STOP)
+    assert {p.density for p in framed_points([ours, *thin])} == {1.0, 0.513, 0.5}
+    (axes,) = draw_quantity([ours, *thin], AT_EARLY_STOP).axes
+    assert axes.get_xlim()[1] > 40
+
+
+def test_the_labels_of_densities_do_not_touch():
+    axes = Figure().subplots()
+    canvas.density_axis(axes, [0.8**level for level in range(21)])
+    ticks = axes.get_xticks()
+    assert ticks[0] == 100 and 8 <= len(ticks) <= 12
+    assert all(one / other > 1.3 for one, other in itertools.pairwise(ticks))
