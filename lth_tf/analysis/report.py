@@ -7,8 +7,9 @@ from pathlib import Path
 from lth_tf import files
 from lth_tf.analysis import canvas
 from lth_tf.analysis.background import recipe_table, runtime_table
+from lth_tf.analysis.comparison import comparisons
 from lth_tf.analysis.curves import Run, read_runs
-from lth_tf.analysis.gallery import Picture, comparisons, pictures_of
+from lth_tf.analysis.gallery import Picture, pictures_of
 from lth_tf.analysis.judging import judge
 from lth_tf.analysis.levels import (
     Point,

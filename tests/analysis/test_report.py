@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from lth_tf import report
 from lth_tf.analysis import canvas
+from lth_tf.analysis.comparison import labels
 from lth_tf.analysis.curves import read_runs
 from lth_tf.analysis.figures import (
     Line,
@@ -22,7 +23,6 @@ from lth_tf.analysis.figures import (
     framed_points,
     paper_lines,
 )
-from lth_tf.analysis.gallery import labels
 from lth_tf.analysis.judging import judge
 from lth_tf.analysis.level_figures import draw_curves, draw_layers
 from lth_tf.analysis.levels import (

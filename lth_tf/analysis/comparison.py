@@ -1,0 +1,102 @@
+"""Comparisons: figures that show several runs of a network on a data set together."""
+
+import functools
+import itertools
+import re
+from collections.abc import Sequence
+
+from lth_tf.analysis import canvas
+from lth_tf.analysis.curves import Run
+from lth_tf.analysis.figures import Line, draw_quantity
+from lth_tf.analysis.gallery import BARS, Picture, frame_for, outside, quantities_of, title_of
+from lth_tf.analysis.levels import Point
+from lth_tf.analysis.paper import differences
+
+
+def comparisons(
+    runs: Sequence[Run], points: Sequence[Point], by_marks: Sequence[bool]
+) -> list[Picture]:
+    """Lists the figures that show several runs of a network on a data set together.
+
+    Args:
+        runs: all runs.
+        points: those of all runs.
+        by_marks: for each run, whether it is judged at its marks.
+    """
+    setting = {
+        run.name: (run.experiment.recipe.model, run.experiment.recipe.dataset) for run in runs
+    }
+    marked = {run.name: flag for run, flag in zip(runs, by_marks, strict=True)}
+    pictures = []
+    for (model, dataset), members in itertools.groupby(
+        sorted((run for run in runs if run.results), key=lambda run: setting[run.name]),
+        key=lambda run: setting[run.name],
+    ):
+        group = list(members)
+        if len(group) > 1:
+            flag = all(marked[run.name] for run in group)
+            shared = [q for q in quantities_of(group[0], flag) if _all_have(group, points, q)]
+            pictures += [_comparison(group, points, q, model, dataset) for q in shared]
+    return pictures
+
+
+def labels(runs: Sequence[Run]) -> dict[str, str]:
+    """Names runs by what distinguishes them, or else by their folders."""
+    fields = {
+        name: None
+        for one, other in itertools.combinations(runs, 2)
+        for name in differences(one.experiment.recipe, other.experiment.recipe)
+    }
+    if len({run.experiment.strategy for run in runs}) > 1:
+        fields = {"strategy": None, **fields}
+    found = {run.name: ", ".join(filter(None, (_said(run, f) for f in fields))) for run in runs}
+    telling = len({*found.values()} - {""}) == len(runs) and len(fields) <= 3
+    return found if telling else {run.name: run.name for run in runs}
+
+
+def _said(run: Run, name: str) -> str:
+    if name == "strategy":
+        return run.experiment.strategy.replace("_", "-")
+    value = getattr(run.experiment.recipe, name)
+    if not value:
+        return ""
+    plain = f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{name.replace('_', ' ')} {plain}"
+
+
+def _all_have(runs: Sequence[Run], points: Sequence[Point], quantity: str) -> bool:
+    have = {point.run for point in points if point.quantity == quantity}
+    return all(run.name in have for run in runs)
+
+
+def _comparison(
+    runs: Sequence[Run], points: Sequence[Point], quantity: str, model: str, dataset: str
+) -> Picture:
+    chosen = [point for point in points if point.run in {run.name for run in runs}]
+    lines = _run_lines(runs, [point for point in chosen if point.quantity == quantity])
+    frame = frame_for(lines, chosen, quantity)
+    place = re.sub(r"[^\w.-]+", "_", f"{model}-{dataset}", flags=re.ASCII)
+    return Picture(
+        f"compare-{place}-{quantity}",
+        f"{model} on {dataset}: {title_of(quantity).lower()}",
+        f"Tickets of each run, from its dense network on; dotted and hollow: random reinit. {BARS}"
+        + outside(frame),
+        functools.partial(draw_quantity, lines, quantity, frame),
+    )
+
+
+def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
+    """Returns a line for each run's tickets and, dotted in the same colour, for its reinits."""
+    called = labels(runs)
+    styles = itertools.cycle(zip(canvas.COLOURS, canvas.MARKERS, strict=True))
+    hollow = {"linestyle": ":", "markerfacecolor": "white"}
+    lines = []
+    for run, (colour, marker) in zip(runs, styles, strict=False):
+        for arm, extra in (("ticket", {}), ("reinit", hollow)):
+            of_arm = [p for p in points if p.run == run.name and p.arm in ("dense", arm)]
+            if arm == "ticket" or any(point.arm == arm for point in of_arm):
+                style = {"color": colour, "marker": marker, **extra}
+                lines.append(Line(called[run.name] if arm == "ticket" else "", of_arm, style))
+    if any(point.arm == "reinit" for point in points):
+        lines.append(Line("random reinit", [], {"color": canvas.GREY, "marker": "o", **hollow}))
+    return lines
