@@ -73,3 +73,8 @@ def test_chunks_end_at_multiples_at_marks_and_at_the_end(start, length, every, a
 @pytest.mark.parametrize(("every", "expected"), [(10, [10, 20, 25]), (100, [25])])
 def test_chunk_ends_by_example(every, expected):
     assert chunk_ends(0, 25, every) == expected
+
+
+def test_a_training_does_not_wait_for_the_tuner_of_its_input(make):
+    # With it, `fit` returned up to twice as late as its last step was done.
+    assert make().order.dataset(0, [10]).options().autotune.enabled is False
