@@ -57,20 +57,11 @@ def write_figure(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[P
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     with style():
         figure = draw()
-        write_png(figure, png)
+        with files.atomic(png) as temporary:
+            figure.savefig(temporary, format="png", dpi=150)
         with files.atomic(svg) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
     return png, svg
-
-
-def write_png(figure: Figure, path: Path) -> None:
-    """Writes a figure as a PNG file.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    with files.atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
 
 
 def density_axis(axes: Axes, densities: Sequence[float]) -> None:

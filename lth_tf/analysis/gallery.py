@@ -25,10 +25,10 @@ from lth_tf.analysis.levels import (
     EARLY_STOP,
     LAYER,
     Point,
-    at_mark,
     common_marks,
 )
 from lth_tf.analysis.paper import published
+from lth_tf.experiment.results import at_mark
 
 BARS = "Means; bars from minimum to maximum."
 

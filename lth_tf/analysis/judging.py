@@ -11,13 +11,13 @@ Deep networks are not stopped early: their accuracies at the marked iterations (
 are compared instead, each mark an endpoint, and no iterations.
 """
 
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from lth_tf.analysis.quantities import Quantity, at_early_stopping, at_mark
 from lth_tf.analysis.statistics import Estimate, clopper_pearson, estimate, estimate_ratio
 from lth_tf.analysis.verdict import Arm, Effect, Endpoint, LevelVerdict, Margins, Outcome, Verdict
+from lth_tf.experiment.plan import kind_of
 from lth_tf.experiment.results import Result
 
 # Digits after the point that differences keep: without the noise of floats behind them, accuracies
@@ -57,8 +57,8 @@ def _by_kind(results: Sequence[Result]) -> dict[tuple[int, str], dict[int, list[
     """Groups results by level and kind of arm (its name without the draw), then by replicate."""
     groups: dict[tuple[int, str], dict[int, list[Result]]] = {}
     for result in sorted(results, key=lambda r: (r.level, r.arm, r.replicate)):
-        kind = re.sub(r"_\d+$", "", result.arm)
-        groups.setdefault((result.level, kind), {}).setdefault(result.replicate, []).append(result)
+        group = groups.setdefault((result.level, kind_of(result.arm)), {})
+        group.setdefault(result.replicate, []).append(result)
     return groups
 
 

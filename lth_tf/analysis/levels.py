@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lth_tf.analysis.curves import Run, read_curve
 from lth_tf.analysis.results_table import by_level
 from lth_tf.experiment.plan import Training
-from lth_tf.experiment.results import Result
+from lth_tf.experiment.results import Result, at_mark
 
 EARLY_STOP = "early_stop_iteration"
 AT_EARLY_STOP = "test_accuracy_at_early_stop"
@@ -49,11 +49,6 @@ class Point:
     mean: float
     min: float | None
     max: float | None
-
-
-def at_mark(mark: int) -> str:
-    """Returns the name of test accuracy at a marked iteration."""
-    return f"test_accuracy_at_{mark}"
 
 
 def common_marks(results: Sequence[Result]) -> list[int]:

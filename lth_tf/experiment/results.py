@@ -65,6 +65,11 @@ class Result:
         return cls(**values)
 
 
+def at_mark(mark: int) -> str:
+    """Returns the column of test accuracy at a marked iteration."""
+    return f"test_accuracy_at_{mark}"
+
+
 def results_csv(results: Sequence[Result]) -> str:
     """Returns results.csv: one row per training, a column per mark behind the fixed ones."""
     marks = sorted({mark for result in results for mark in result.test_accuracy_at})
@@ -73,7 +78,7 @@ def results_csv(results: Sequence[Result]) -> str:
         + [result.test_accuracy_at.get(mark, "") for mark in marks]
         for result in results
     )
-    return _csv([*COLUMNS, *(f"test_accuracy_at_{mark}" for mark in marks)], rows)
+    return _csv([*COLUMNS, *map(at_mark, marks)], rows)
 
 
 def metrics_csv(rows: Iterable[Any]) -> str:
