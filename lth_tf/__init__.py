@@ -9,12 +9,14 @@ from typing import Any
 
 _HOMES = {
     "Experiment": "lth_tf.experiment.plan",
+    "Found": "lth_tf.experiment.find",
     "MaskedLayer": "lth_tf.pruning.wrapper",
     "Recipe": "lth_tf.recipe",
     "Result": "lth_tf.experiment.results",
     "Rewind": "lth_tf.training.rewind",
     "Schedule": "lth_tf.training.optimizers",
     "UserError": "lth_tf.errors",
+    "find_tickets": "lth_tf.experiment.find",
     "get_masks": "lth_tf.pruning.wrapper",
     "load_data": "lth_tf.data",
     "mask_layers": "lth_tf.pruning.wrapper",

@@ -56,7 +56,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     store = Store(Path(values["run"].value))
     read = {"trained": trained_weights, "initial": initial_weights}[values["weights"].value]
     weights = read(store, training)
-    network = Network(store.experiment(), store.image())
+    network = Network(store.experiment(), store.data())
     export_saved_model(network.build(), weights, out)
     plain, compressed = sizes(out)
     result = store.result(training)

@@ -10,6 +10,7 @@ from absl import flags
 from lth_tf import commandline
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
+from lth_tf.importing import names_function
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
 
@@ -35,7 +36,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         _define_recipe_flag(values, field)
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
         groups.setdefault(title, []).append(field.name)
-    values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19."
+    values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
         "strategy", "iterative", STRATEGIES,
@@ -108,7 +109,10 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     """
     from lth_tf import data, models
 
-    recipe = models.paper_recipe(values["model"].value)
+    name = values["model"].value
+    recipe = models.paper_recipe(name)
+    if names_function(name) and values["dataset"].value is None:
+        raise UserError(f"--dataset: must be given with --model={name}; see --help")
     given = {}
     for field in dataclasses.fields(Recipe):
         value = values[field.name].value
@@ -177,15 +181,19 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
+    from lth_tf.experiment.given import given_by, with_data
     from lth_tf.experiment.progress import make_console
 
     experiment = experiment_from_flags(values)
+    given = given_by(experiment.recipe)
+    if values["validation_size"].value is None:
+        experiment = with_data(experiment, given)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
     console = make_console()
     if values["dry_run"].value:
         from lth_tf.experiment.preview import print_preview
 
-        print_preview(experiment, folder, values["data_dir"].value, console)
+        print_preview(experiment, folder, values["data_dir"].value, console, given)
         return
     from lth_tf.experiment.run import run_experiment
 
@@ -193,6 +201,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         experiment,
         folder,
         settings_from_flags(values, experiment.width),
+        given=given,
         export_saved_model=values["export_saved_model"].value,
         should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _given(values)],

@@ -28,20 +28,33 @@ def _field(help_text: str, group: str, **kwargs: Any) -> Any:
 class Recipe:
     """What defines a training: network, data, optimisation, pruning and measurement.
 
-    The paper's values stand beside each network in `lth_tf.models`; `override` changes some.
+    The paper's values stand beside each network in `lth_tf.models`; `override` changes some. The
+    defaults here are for networks of one's own.
 
     Raises:
         UserError: if a field is out of its range; the message names the field as its flag.
     """
 
-    model: str = _field("Network, by name.", "network")
-    dataset: str = _field("Data set: mnist_5k (embedded) or a TFDS name.", "data")
-    validation_size: int = _field("Training examples set aside for validation.", "data")
-    augment: str = _field("Augmentation of training images: none or flip_crop.", "data")
-    iterations: int = _field("Length of each training, in iterations (batches).", "optimisation")
-    batch_size: int = _field("Examples per iteration, over all devices together.", "optimisation")
-    optimizer: str = _field("adam, momentum (0.9) or sgd.", "optimisation")
-    learning_rate: float = _field("Learning rate after warm-up.", "optimisation")
+    model: str = _field("Network, by name, or package.module:function.", "network", default="own")
+    dataset: str = _field(
+        "Data set: mnist_5k (embedded), a TFDS name, or package.module:function.",
+        "data",
+        default="own",
+    )
+    validation_size: int = _field(
+        "Training examples set aside for validation.", "data", default=1_000
+    )
+    augment: str = _field(
+        "Augmentation of training images: none or flip_crop.", "data", default="none"
+    )
+    iterations: int = _field(
+        "Length of each training, in iterations (batches).", "optimisation", default=10_000
+    )
+    batch_size: int = _field(
+        "Examples per iteration, over all devices together.", "optimisation", default=60
+    )
+    optimizer: str = _field("adam, momentum (0.9) or sgd.", "optimisation", default="adam")
+    learning_rate: float = _field("Learning rate after warm-up.", "optimisation", default=1e-3)
     lr_drops: tuple[int, ...] = _field(
         "Iterations at which the learning rate is divided by 10.", "optimisation", default=()
     )
@@ -53,9 +66,15 @@ class Recipe:
     precision: str = _field(
         "float32, mixed_bfloat16 or mixed_float16.", "optimisation", default="float32"
     )
-    prune_conv: float = _field("Fraction of remaining conv weights pruned a round.", "pruning")
-    prune_dense: float = _field("Fraction of remaining dense weights pruned a round.", "pruning")
-    prune_output: float = _field("Fraction of the output layer's pruned a round.", "pruning")
+    prune_conv: float = _field(
+        "Fraction of remaining conv weights pruned a round.", "pruning", default=0.2
+    )
+    prune_dense: float = _field(
+        "Fraction of remaining dense weights pruned a round.", "pruning", default=0.2
+    )
+    prune_output: float = _field(
+        "Fraction of the output layer's pruned a round.", "pruning", default=0.1
+    )
     prune_layers: tuple[tuple[str, float], ...] = _field(
         "Rates of single layers, as NAME=RATE; NAME may have * and ?; the first that fits counts.",
         "pruning",

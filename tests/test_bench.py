@@ -95,7 +95,7 @@ def loss_and_accuracy(task):
 
     rows = np.setdiff1d(np.arange(len(task.data.train_labels)), task.order.rows)
     images, labels = task.data.train_images[rows], task.data.train_labels[rows]
-    model = build_model(task.recipe, task.data.image_shape, task.data.classes, seed=0)
+    model = build_model(task.recipe, task.data.info, seed=0)
     logits = model(images).numpy().astype(np.float64)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     correct = shares[np.arange(len(labels)), labels]

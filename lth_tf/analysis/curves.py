@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lth_tf.data import ImageInfo
+from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.results import Result
 from lth_tf.experiment.store import Store
+from lth_tf.metric import Metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Run:
         name: what the report calls it; no two runs of a report have the same slug.
         store: the directory.
         experiment: what was to be run.
-        image: shape and number of its data.
+        data: what is known of its data.
+        metric: what its columns of accuracies hold.
         starts: what is known of each start, as in experiment.json.
         results: of the finished trainings.
     """
@@ -30,7 +32,8 @@ class Run:
     name: str
     store: Store
     experiment: Experiment
-    image: ImageInfo
+    data: ImageInfo | OwnInfo
+    metric: Metric
     starts: Sequence[dict[str, Any]]
     results: Sequence[Result]
 
@@ -68,7 +71,8 @@ def _read_run(folder: Path) -> Run:
             name=folder.name,
             store=store,
             experiment=store.experiment(),
-            image=store.image(),
+            data=store.data(),
+            metric=store.metric(),
             starts=store.experiment_json()["starts"],
             results=[store.result(training) for training in store.finished()],
         )

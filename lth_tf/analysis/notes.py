@@ -66,9 +66,9 @@ def _test_set(run: Run, verdict: Verdict) -> str:
     if verdict.dense is None:
         return ""
     accuracy = next(iter(verdict.dense.estimates.values())).mean
-    error = 100 * standard_error(accuracy, run.image.test_size)
+    error = 100 * standard_error(accuracy, run.data.test_size)
     return (
-        f"The {run.image.test_size:,} test examples leave a standard error of {error:.2f} points "
+        f"The {run.data.test_size:,} test examples leave a standard error of {error:.2f} points "
         f"in an accuracy of {100 * accuracy:.2f}%."
     )
 

@@ -114,7 +114,7 @@ def hold(
         for name, contestant in contestants.items():
             on_turn(f"repetition {repetition}/{repetitions}: {contestant.title}")
             times[name].append(contestant.measure())
-    model = build_model(task.recipe, task.data.image_shape, task.data.classes, seed=0)
+    model = build_model(task.recipe, task.data.info, seed=0)
     return Contest(
         task=task,
         xla=contestants["lth_tf_chunk"].xla,

@@ -36,7 +36,7 @@ class Eager:
         self._validation = self._put(*task.validation)
         self._half = _PRECISIONS.get(task.recipe.precision)
         recipe = task.recipe
-        model = build_model(recipe, task.data.image_shape, task.data.classes, seed=0)
+        model = build_model(recipe, task.data.info, seed=0)
         convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
         layouts = list(_LAYOUTS) if convolutional else ["channels first"]
         trials = {}

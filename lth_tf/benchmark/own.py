@@ -1,5 +1,6 @@
 """Contestants (d) and (e): this project's training, whole, and its compiled chunk alone."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.worker import Worker
 from lth_tf.training.measure import Row
-from lth_tf.training.trainer import Trainer
+from lth_tf.training.trainer import Trainer, build_model
 
 
 class Whole:
@@ -149,7 +150,9 @@ class Chunk:
 
     def __init__(self, task: Task) -> None:
         """Builds the model."""
-        trainer = Trainer(task.recipe, task.data, tf.distribute.get_strategy(), task.xla)
+        build = functools.partial(build_model, task.recipe, task.data.info)
+        strategy = tf.distribute.get_strategy()
+        trainer = Trainer(task.recipe, build, task.data, strategy, task.xla)
         self.xla = trainer.xla
         self._task = task
         self._model = trainer.model

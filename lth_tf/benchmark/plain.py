@@ -38,7 +38,7 @@ class PlainFit:
         self._pruned = pruned
         recipe = task.recipe
         with _policy(recipe.precision):
-            model = build_model(recipe, task.data.image_shape, task.data.classes, seed=0)
+            model = build_model(recipe, task.data.info, seed=0)
             if pruned:
                 model = keras.models.clone_model(model, clone_function=_prunable)
             model.compile(_optimizer(recipe), keras.losses.SparseCategoricalCrossentropy(True))

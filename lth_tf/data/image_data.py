@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lth_tf.data.split import split
+
 
 @dataclass(frozen=True)
 class ImageInfo:
@@ -20,6 +22,12 @@ class ImageInfo:
     classes: int
     train_size: int
     test_size: int
+
+    def split(
+        self, validation_size: int, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws the rows of the training and of the validation examples; see `split`."""
+        return split(self.train_size, validation_size, generator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +54,19 @@ class ImageData:
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of every image."""
         return self.train_images.shape[1:]
+
+    @property
+    def info(self) -> ImageInfo:
+        """Its sizes."""
+        sizes = len(self.train_labels), len(self.test_labels)
+        return ImageInfo(self.image_shape, self.classes, *sizes)
+
+    @property
+    def examples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels of the training examples, as training takes them."""
+        return self.train_images, self.train_labels.astype(np.int64)
+
+    @property
+    def test(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels of the test examples, as training takes them."""
+        return self.test_images, self.test_labels.astype(np.int64)

@@ -5,6 +5,8 @@ import re
 
 from lth_tf.data import cache, embedded, prepared
 from lth_tf.data.image_data import ImageData, ImageInfo
+from lth_tf.data.own_data import OwnData, OwnInfo
+from lth_tf.importing import import_function, names_function
 
 # A set, perhaps its config, perhaps its version: no namespaces, which TFDS would look for online.
 _NAME = re.compile(r"\w+(/\w[\w.-]*)?(:\d+\.\d+\.\d+)?", re.ASCII)
@@ -20,14 +22,15 @@ _PUBLISHED = {
 }
 
 
-def load(name: str, data_dir: str | None = None) -> ImageData:
+def load(name: str, data_dir: str | None = None) -> ImageData | OwnData:
     """Loads a data set, downloading and preparing it if need be.
 
     The first time TFDS parses it; the arrays are then cached beside the prepared set, and later
     loads take about a second and import neither TFDS nor TensorFlow.
 
     Args:
-        name: `mnist_5k`, or TFDS's name of an image classification set, such as `cifar10`.
+        name: `mnist_5k`; TFDS's name of an image classification set, such as `cifar10`; or
+            `package.module:function`, which returns (train, validation, test), see `OwnData.of`.
         data_dir: TFDS's data folder; by default $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Returns:
@@ -37,6 +40,8 @@ def load(name: str, data_dir: str | None = None) -> ImageData:
         UserError: If there is no such set, it cannot be had, or it is not image classification
             with one image shape and the splits train and test.
     """
+    if names_function(name):
+        return OwnData.made_by(name, import_function("dataset", name))
     if name == embedded.NAME:
         return ImageData(name, *embedded.arrays(), classes=embedded.INFO.classes)
     root = _root(data_dir)
@@ -50,7 +55,7 @@ def load(name: str, data_dir: str | None = None) -> ImageData:
     return data
 
 
-def info(name: str, data_dir: str | None = None) -> ImageInfo:
+def info(name: str, data_dir: str | None = None) -> ImageInfo | OwnInfo:
     """Returns a data set's sizes without loading it.
 
     Only a set that is neither prepared nor one of the few in common use is downloaded for it.
@@ -62,6 +67,8 @@ def info(name: str, data_dir: str | None = None) -> ImageInfo:
     Raises:
         UserError: See `load`.
     """
+    if names_function(name):
+        return load(name).info
     if name == embedded.NAME:
         return embedded.INFO
     root = _root(data_dir)

@@ -6,12 +6,17 @@ from functools import cached_property
 import numpy as np
 import tf_keras as keras
 
-from lth_tf.data import ImageInfo
+from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
+from lth_tf.experiment.given import fitted
 from lth_tf.experiment.plan import Experiment
+from lth_tf.importing import names_function
+from lth_tf.models.own import ModelFunction
 from lth_tf.pruning import masks
-from lth_tf.pruning.kernels import Kernel, kernels, rates, snapshot
+from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
 from lth_tf.pruning.scores import score
+from lth_tf.recipe import digest
+from lth_tf.training.objective import objective_of
 from lth_tf.training.trainer import build_model
 
 
@@ -21,16 +26,17 @@ class Network:
 
     Attributes:
         experiment: the experiment.
-        image: the data set's image shape and classes.
+        data: what is known of the data.
+        make: the user's function that makes the network, where the recipe only has its name.
     """
 
     experiment: Experiment
-    image: ImageInfo
+    data: ImageInfo | OwnInfo
+    make: ModelFunction | None = None
 
     def build(self, seed: int = 0) -> keras.Model:
         """Builds the plain model with initial weights from a seed."""
-        shape, classes = self.image.image_shape, self.image.classes
-        return build_model(self.experiment.recipe, shape, classes, seed)
+        return build_model(self.experiment.recipe, self.data, seed, self.make)
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """Draws theta_0, by name."""
@@ -40,6 +46,25 @@ class Network:
     def kernels(self) -> list[Kernel]:
         """The kernels that count towards the density."""
         return kernels(self.build())
+
+    @cached_property
+    def is_own(self) -> bool:
+        """Whether the network is a user's."""
+        return self.make is not None or names_function(self.experiment.recipe.model)
+
+    @cached_property
+    def described(self) -> dict[str, str]:
+        """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
+        if not self.is_own:
+            return {}
+        model = self.build()
+        objective = objective_of(model)
+        shapes = {name: list(weight.shape) for name, weight in named_weights(model).items()}
+        return {
+            "architecture": digest(shapes),
+            "loss": objective.describe(),
+            "metric": objective.metric.name,
+        }
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -66,7 +91,12 @@ class Network:
         Raises:
             UserError: if it does not; the message names the flag.
         """
-        recipe, examples = self.experiment.recipe, self.image.train_size
+        recipe, examples = self.experiment.recipe, self.data.train_size
+        if fitted(recipe, self.data) != recipe:
+            raise UserError(
+                f"--validation_size={recipe.validation_size}: must be left out, or "
+                f"{self.data.validation_size}, where validation examples are given"
+            )
         if recipe.validation_size >= examples:
             raise UserError(
                 f"--validation_size={recipe.validation_size}: must be below the {examples:,} "
@@ -83,5 +113,22 @@ class Network:
                 f"--batch_size={recipe.batch_size}: must be divisible among the {devices} devices "
                 "that share it"
             )
+        if self.is_own:
+            self._check_own()
         score(recipe.score)
         self.remaining  # noqa: B018 (refuses layers that there are not, and rates unfit for a scope)
+
+    def _check_own(self) -> None:
+        """Checks a user's network: there is something to prune, and each seed has its weights."""
+        name = self.experiment.recipe.model
+        if not any(self.rates.values()):
+            raise UserError(
+                f"--model={name}: has no dense or convolutional layer that --prune_conv, "
+                "--prune_dense, --prune_output or --prune_layers lets be pruned"
+            )
+        first, second = self.initial_weights(0), self.initial_weights(1)
+        if all(np.array_equal(first[kernel.name], second[kernel.name]) for kernel in self.kernels):
+            raise UserError(
+                f"--model={name}: has the same initial weights whatever the seed, so that "
+                "replicates and reinits would be one; leave out its initialisers' seeds"
+            )

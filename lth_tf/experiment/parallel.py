@@ -21,6 +21,7 @@ from typing import Any
 
 from lth_tf import files
 from lth_tf.errors import UserError
+from lth_tf.experiment.given import Given
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
@@ -34,6 +35,7 @@ _Pool = concurrent.futures.ProcessPoolExecutor
 
 def run_parallel(
     experiment: Experiment,
+    given: Given,
     pending: Sequence[Training],
     store: Store,
     settings: Settings,
@@ -45,6 +47,7 @@ def run_parallel(
 
     Args:
         experiment: what to run.
+        given: what it was given besides its recipe.
         pending: the trainings that are not complete, in the plan's order.
         store: where results go.
         settings: how to run.
@@ -56,8 +59,11 @@ def run_parallel(
         UserError: if a training failed; those that do not need it have been run.
         KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
     """
-    with SyncManager(ctx=multiprocessing.get_context("spawn")) as manager:
-        Scheduler(experiment, pending, store, settings, gpus, manager).run(listener, should_stop)
+    context = multiprocessing.get_context("spawn")
+    with given.shared() as lent, SyncManager(ctx=context) as manager:
+        Scheduler(experiment, lent, pending, store, settings, gpus, manager).run(
+            listener, should_stop
+        )
 
 
 class Scheduler:
@@ -66,6 +72,7 @@ class Scheduler:
     def __init__(
         self,
         experiment: Experiment,
+        lent: Path | None,
         pending: Sequence[Training],
         store: Store,
         settings: Settings,
@@ -80,7 +87,7 @@ class Scheduler:
         self._events = manager.Queue()
         self._stop = manager.Event()
         self._work = functools.partial(
-            _run_training, experiment, store.folder, settings, self._events, self._stop
+            _run_training, experiment, lent, store.folder, settings, self._events, self._stop
         )
         self._gpus = gpus
         self._pools = [self._new_pool(job) for job in range(settings.jobs)]
@@ -151,6 +158,7 @@ class Scheduler:
 
 def _run_training(
     experiment: Experiment,
+    lent: Path | None,
     folder: Path,
     settings: Settings,
     events: Any,
@@ -159,15 +167,16 @@ def _run_training(
 ) -> None:
     """Runs one training in a job's process."""
     try:
-        _worker(experiment, folder, settings).run(training, _Forward(events), stop.is_set)
+        _worker(experiment, lent, folder, settings).run(training, _Forward(events), stop.is_set)
     except KeyboardInterrupt:
         if not stop.is_set():
             raise
 
 
 @functools.cache
-def _worker(experiment: Experiment, folder: Path, settings: Settings) -> Any:
+def _worker(experiment: Experiment, lent: Path | None, folder: Path, settings: Settings) -> Any:
     """Returns this process's worker: its model is built once."""
+    from lth_tf.experiment.given import Given
     from lth_tf.experiment.network import Network
     from lth_tf.experiment.worker import Worker
     from lth_tf.training.distribution import set_threads, use_gpus_sparingly
@@ -175,7 +184,9 @@ def _worker(experiment: Experiment, folder: Path, settings: Settings) -> Any:
     set_threads(settings.threads_per_job)
     use_gpus_sparingly()
     store = Store(folder)
-    return Worker(Network(experiment, store.image()), store, settings)
+    given = Given.borrow(lent)
+    network = Network(experiment, store.data(), given.make)
+    return Worker(network, store, settings, given.data)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The plan: an experiment as a list of trainings with their needs, built before anything runs."""
 
 import dataclasses
+import re
 
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe, digest
@@ -94,8 +95,8 @@ class Experiment:
         """The default name of its run directory; another recipe or seed has another name."""
         recipe = self.recipe
         code = digest({"recipe": recipe.to_json(), "seed": self.seed})
-        dataset = recipe.dataset.replace("/", "_").replace(":", "_")
-        return f"{recipe.model}-{dataset}-{self.strategy}-{code}"
+        parts = (recipe.model, recipe.dataset, self.strategy, code)
+        return re.sub(r"[^\w.-]+", "_", "-".join(parts), flags=re.ASCII)
 
     def parent(self, training: Training) -> Training | None:
         """Returns the training whose final weights a mask is pruned from; None for the dense one.

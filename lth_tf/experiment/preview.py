@@ -6,15 +6,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from lth_tf import data, models
+from lth_tf import models
 from lth_tf.experiment.estimate import estimate
+from lth_tf.experiment.given import Given
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
 
 
 def print_preview(
-    experiment: Experiment, folder: Path, data_dir: str | None, console: Console
+    experiment: Experiment, folder: Path, data_dir: str | None, console: Console, given: Given
 ) -> None:
     """Prints an experiment's recipe, its plan with densities, and what it will take.
 
@@ -23,12 +24,13 @@ def print_preview(
         folder: its run directory; trainings that are finished there are marked.
         data_dir: TFDS's folder, its own default if None.
         console: where to print.
+        given: what the experiment was given besides its recipe.
 
     Raises:
         UserError: if the recipe does not fit the data set or the network.
     """
     recipe = experiment.recipe
-    network = Network(experiment, data.info(recipe.dataset, data_dir))
+    network = Network(experiment, given.info(recipe, data_dir), given.make)
     network.check()
     store = Store(folder)
     plan = make_plan(experiment)

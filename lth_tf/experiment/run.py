@@ -10,6 +10,7 @@ from rich.console import Console
 from lth_tf import data, files
 from lth_tf.analysis.report import write_report
 from lth_tf.analysis.results_table import results_table
+from lth_tf.experiment.given import Given, given_by
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.parallel import run_parallel
 from lth_tf.experiment.plan import Experiment, Training, make_plan
@@ -38,6 +39,7 @@ def run_experiment(
     folder: Path,
     settings: Settings | None = None,
     *,
+    given: Given | None = None,
     export_saved_model: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     flags: Sequence[str] = (),
@@ -51,6 +53,7 @@ def run_experiment(
         folder: the run directory; made if it is not there, continued if it is.
         settings: how to run it. Several jobs are started by `multiprocessing`'s spawn: a script
             that calls this with more than one needs its `if __name__ == "__main__"`.
+        given: a model function and data, where the recipe's names do not find them.
         export_saved_model: whether to export each level's trained network as well.
         should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
@@ -74,23 +77,26 @@ def run_experiment(
         leave_gpus()
     strategy = make_strategy(settings.distribution)
     team = Team(strategy)
-    network = Network(experiment, data.info(experiment.recipe.dataset, settings.data_dir))
+    # Once, before anything is written: data that must be downloaded, or cannot be, show here.
+    given = given or given_by(experiment.recipe)
+    info = given.info(experiment.recipe, settings.data_dir)
+    network = Network(experiment, info, given.make)
     network.check(strategy.num_replicas_in_sync)
-    # Once, before anything is written: a set that must be downloaded, or cannot be, shows here.
-    data.load(experiment.recipe.dataset, settings.data_dir)
+    if not given.data:
+        data.load(experiment.recipe.dataset, settings.data_dir)
     if not team.is_chief:
-        _follow(network, settings, team, should_stop, console)
+        _follow(network, given, settings, team, should_stop, console)
         return []
     store = Store(folder)
     with full_disk_told(folder), store.lock(), run_log(folder / "run.log", console):
         with files.writing(folder / "run.log"):
             on_log_file(folder / "run.log")
-        store.begin(experiment, network.image, describe_start(flags, settings))
+        store.begin(experiment, info, describe_start(flags, settings), network.described)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
         with ProgressListener(console, experiment, pending) as listener:
-            _run_pending(network, store, settings, team, pending, listener, should_stop)
+            _run_pending(network, given, store, settings, team, pending, listener, should_stop)
         if export_saved_model:
             _export_all(store, network, plan)
         results = store.update_results()
@@ -100,6 +106,7 @@ def run_experiment(
 
 def _run_pending(
     network: Network,
+    given: Given,
     store: Store,
     settings: Settings,
     team: Team,
@@ -109,12 +116,12 @@ def _run_pending(
 ) -> None:
     if settings.jobs > 1:
         run_parallel(
-            network.experiment, pending, store, settings, count_gpus(), listener, should_stop
+            network.experiment, given, pending, store, settings, count_gpus(), listener, should_stop
         )
         return
     with team.holding():
         team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
-        worker = Worker(network, store, settings) if pending else None
+        worker = Worker(network, store, settings, given.data) if pending else None
         for training in pending:
             _heed(should_stop, team)
             worker.run(training, listener, should_stop)
@@ -123,6 +130,7 @@ def _run_pending(
 
 def _follow(
     network: Network,
+    given: Given,
     settings: Settings,
     team: Team,
     should_stop: Callable[[], bool],
@@ -132,7 +140,7 @@ def _follow(
     console.print(f"Worker {team.index} of {team.size}; the chief, worker 0, tells of the run.")
     with team.holding():
         _, pending = team.share_arrays({}, None)
-        worker = Worker(network, None, settings) if pending else None
+        worker = Worker(network, None, settings, given.data) if pending else None
         for fields in pending:
             _heed(should_stop, team)
             worker.follow(Training(*fields), should_stop)

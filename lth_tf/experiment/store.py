@@ -11,10 +11,11 @@ import filelock
 import numpy as np
 
 from lth_tf import files
-from lth_tf.data import ImageInfo
+from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result, results_csv
+from lth_tf.metric import Metric
 from lth_tf.pruning import masks as packing
 from lth_tf.recipe import Recipe
 
@@ -51,15 +52,22 @@ class Store:
                 ) from None
         return lock
 
-    def begin(self, experiment: Experiment, image: ImageInfo, start: Mapping[str, Any]) -> None:
+    def begin(
+        self,
+        experiment: Experiment,
+        data: ImageInfo | OwnInfo,
+        start: Mapping[str, Any],
+        objective: Mapping[str, Any] | None = None,
+    ) -> None:
         """Writes experiment.json, or checks that the one there is of the same experiment.
 
         What a process left half-written is removed, once it is known to be of this program.
 
         Args:
             experiment: what is to be run.
-            image: the shape and number of its data.
+            data: what is known of its data.
             start: what is known of this start of it: flags, versions, hardware, time.
+            objective: the loss and metric of a user's network, as JSON values.
 
         Raises:
             UserError: if the directory holds another experiment; names each field that differs.
@@ -67,7 +75,8 @@ class Store:
         fields = {
             "format": FORMAT,
             "recipe": experiment.recipe.to_json(),
-            "data": {**vars(image), "image_shape": list(image.image_shape)},
+            "data": json.loads(json.dumps(vars(data))),
+            "objective": dict(objective or {}),
             "strategy": experiment.strategy,
             "seed": experiment.seed,
             "rounds": experiment.rounds,
@@ -116,10 +125,17 @@ class Store:
             **{name: fields[name] for name in _EXPERIMENT},
         )
 
-    def image(self) -> ImageInfo:
-        """Returns the shape and number of the experiment's data."""
+    def data(self) -> ImageInfo | OwnInfo:
+        """Returns what is known of the experiment's data."""
         fields = self.experiment_json()["data"]
+        if "image_shape" not in fields:
+            return OwnInfo(**fields)
         return ImageInfo(**{**fields, "image_shape": tuple(fields["image_shape"])})
+
+    def metric(self) -> Metric:
+        """Returns what the columns of accuracies hold."""
+        objective = self.experiment_json().get("objective") or {}
+        return Metric.named(objective["metric"]) if objective else Metric()
 
     def path(self, training: Training) -> Path:
         """Returns a training's folder."""
@@ -239,7 +255,8 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
         named = {name: fields[name] for name in ("strategy", "seed")}
-        return {**fields["recipe"], **fields["data"], **named}
+        recipe = Recipe.from_json(fields["recipe"]).to_json()  # fields that it has not are as ever
+        return {**recipe, **fields["data"], **fields.get("objective", {}), **named}
 
     there, here = flat(known), flat(wanted)
     names: Iterable[str] = [n for n in {**there, **here} if there.get(n) != here.get(n)]

@@ -26,7 +26,7 @@ def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
         UserError: if the training is not finished, or its files are damaged.
     """
     _require_done(store, training)
-    network = Network(store.experiment(), store.image())
+    network = Network(store.experiment(), store.data())
     weights = dict(start_unmasked(training, network, store).weights)
     for name, mask in store.read_masks(training).items():
         weights[name] = np.where(mask, weights[name], np.float32(0))

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lth_tf import files
-from lth_tf.data import load, split
+from lth_tf.data import OwnData, load
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Training
 from lth_tf.experiment.results import Result, metrics_csv
@@ -50,13 +50,20 @@ class Worker:
     training and the others `follow` it, which have no store.
     """
 
-    def __init__(self, network: Network, store: Store | None, settings: Settings) -> None:
+    def __init__(
+        self,
+        network: Network,
+        store: Store | None,
+        settings: Settings,
+        data: OwnData | None = None,
+    ) -> None:
         """Loads the data and builds the model.
 
         Args:
             network: the experiment's network.
             store: where results go; None for those who follow.
             settings: how to run.
+            data: the data, where the recipe's name does not find them.
 
         Raises:
             UserError: if the data cannot be had, or the recipe does not fit them.
@@ -68,9 +75,8 @@ class Worker:
         recipe = self._experiment.recipe
         strategy = make_strategy(settings.distribution)
         self._team = Team(strategy)
-        data = load(recipe.dataset, settings.data_dir)
-        self._train_size = len(data.train_labels)
-        self._trainer = Trainer(recipe, data, strategy, settings.xla)
+        data = data or load(recipe.dataset, settings.data_dir)
+        self._trainer = Trainer(recipe, network.build, data, strategy, settings.xla)
 
     def run(
         self,
@@ -148,8 +154,8 @@ class Worker:
     ) -> Outcome:
         recipe, level = self._experiment.recipe, training.level
         streams = Streams(self._experiment.seed, training.replicate)
-        rows, validation_rows = split(
-            self._train_size, recipe.validation_size, streams.generator("split")
+        rows, validation_rows = self._network.data.split(
+            recipe.validation_size, streams.generator("split")
         )
         order = Order(
             rows=rows,

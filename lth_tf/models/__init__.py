@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tf_keras as keras
 
 from lth_tf.errors import UserError
+from lth_tf.importing import names_function
 from lth_tf.models import conv, lenet, resnet, vgg
 from lth_tf.recipe import Recipe
 
@@ -20,12 +21,15 @@ NETWORKS: dict[str, tuple[Callable[..., keras.Model], Recipe]] = {
 
 
 def paper_recipe(name: str) -> Recipe:
-    """Returns the paper's recipe for a network.
+    """Returns the paper's recipe for a network, or the default one for a user's.
+
+    Args:
+        name: one of `NETWORKS`, or `package.module:function`.
 
     Raises:
         UserError: if there is no network of that name.
     """
-    return _find(name)[1]
+    return Recipe(model=name) if names_function(name) else _find(name)[1]
 
 
 def build(
@@ -50,5 +54,6 @@ def _find(name: str) -> tuple[Callable[..., keras.Model], Recipe]:
     if name not in NETWORKS:
         near = difflib.get_close_matches(name, NETWORKS, n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--model={name}: must be one of {', '.join(NETWORKS)}{meant}")
+        known = ", ".join(NETWORKS)
+        raise UserError(f"--model={name}: must be {known} or package.module:function{meant}")
     return NETWORKS[name]

@@ -1,7 +1,7 @@
 """Kernels: which weights of a model can be pruned, of what class they are, and at what rate.
 
 Only kernels of dense and convolutional layers are pruned; biases and batch normalisation never
-are (Figure 2). A kernel is known by its layer's name, as in `dense1/kernel`.
+are (Figure 2). A kernel is known by its layer's path, as in `dense1/kernel`.
 """
 
 import dataclasses
@@ -11,11 +11,9 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
-from tensorflow_model_optimization.python.core.sparsity.keras.pruning_wrapper import (
-    PruneLowMagnitude,
-)
 
 from lth_tf.errors import UserError
+from lth_tf.pruning.walk import unwrap, walk
 from lth_tf.pruning.wrapper import is_maskable
 from lth_tf.recipe import Recipe
 
@@ -25,7 +23,7 @@ class Kernel:
     """A prunable kernel.
 
     Attributes:
-        name: the layer's name with `/kernel`.
+        name: the layer's path with `/kernel`.
         kind: "conv", "dense" or "output".
         shape: the kernel's shape.
         size: its number of weights.
@@ -40,15 +38,31 @@ class Kernel:
 def kernels(model: keras.Model) -> list[Kernel]:
     """Lists a model's kernels in the model's order, whether its layers are wrapped or not.
 
-    The last dense layer is the output layer.
+    A dense layer that gives an output of the model is an output layer.
     """
-    layers = [layer for layer in map(unwrap, model.layers) if is_maskable(layer)]
-    dense = [layer for layer in layers if isinstance(layer, keras.layers.Dense)]
+    outputs = [id(layer) for layer in _output_layers(model)]
     found = []
-    for layer in layers:
-        kind = "conv" if layer not in dense else "output" if layer is dense[-1] else "dense"
-        shape = layer.kernel.shape
-        found.append(Kernel(f"{layer.name}/kernel", kind, tuple(shape), shape.num_elements()))
+    for path, outer in walk(model).items():
+        layer = unwrap(outer)
+        if is_maskable(layer):
+            dense = isinstance(layer, keras.layers.Dense)
+            kind = "conv" if not dense else "output" if id(outer) in outputs else "dense"
+            shape = layer.kernel.shape
+            found.append(Kernel(f"{path}/kernel", kind, tuple(shape), shape.num_elements()))
+    return found
+
+
+def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Lists the last layers with weights before each of a model's outputs."""
+    found, waiting = [], tf.nest.flatten(model.outputs)
+    while waiting:
+        layer, node, _ = waiting.pop()._keras_history
+        if isinstance(layer, keras.Model):
+            found += _output_layers(layer)
+        elif layer.weights:
+            found.append(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            waiting += tf.nest.flatten(layer.get_input_at(node))
     return found
 
 
@@ -85,11 +99,10 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
         UserError: if two weights have one name.
     """
     named = {}
-    for outer in model.layers:
-        layer = unwrap(outer)
-        for variable in layer.weights:
-            path = "/" + variable.name.removesuffix(":0")
-            name = f"{layer.name}/{path.split(f'/{outer.name}/')[-1].lstrip('/')}"
+    for path, outer in walk(model).items():
+        for variable in unwrap(outer).weights:
+            inside = "/" + variable.name.removesuffix(":0")
+            name = f"{path}/{inside.split(f'/{outer.name}/')[-1].lstrip('/')}"
             if name in named:
                 raise UserError(f"{name}: two weights of the model have this name; it must be one")
             named[name] = variable
@@ -99,8 +112,3 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
 def snapshot(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns a copy of a model's own weights by name, as arrays."""
     return {name: variable.numpy() for name, variable in named_weights(model).items()}
-
-
-def unwrap(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns the layer inside a pruning wrapper, ours or tfmot's own, or the layer itself."""
-    return layer.layer if isinstance(layer, PruneLowMagnitude) else layer

@@ -22,6 +22,8 @@ from tensorflow_model_optimization.python.core.sparsity.keras import (
     pruning_wrapper,
 )
 
+from lth_tf.pruning.walk import copy_model, walk
+
 
 class FixedMask(pruning_schedule.PruningSchedule):
     """A schedule that never changes the mask."""
@@ -86,26 +88,28 @@ def is_maskable(layer: keras.layers.Layer) -> bool:
 
 
 def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Copies a layer, wrapped if it is maskable: a `clone_function` for `clone_model`."""
+    """Copies a layer, wrapped if it is maskable."""
     copy = layer.__class__.from_config(layer.get_config())
     return MaskedLayer(copy) if is_maskable(layer) else copy
 
 
 def mask_layers(model: keras.Model) -> keras.Model:
-    """Copies a functional or Sequential model, every maskable layer wrapped, masks all ones."""
-    masked = keras.models.clone_model(model, clone_function=wrap)
-    for layer, copy in zip(model.layers, masked.layers, strict=True):
-        copy.set_weights(layer.get_weights())
+    """Copies a functional or Sequential model, every maskable layer wrapped, masks all ones.
+
+    Raises:
+        UserError: if a layer cannot be copied.
+    """
+    masked = copy_model(model, wrap)
+    copies = walk(masked)
+    for path, layer in walk(model).items():
+        copies[path].set_weights(layer.get_weights())
     return masked
 
 
 def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
     """Returns a model's wrapped layers by kernel name."""
-    return {
-        f"{layer.layer.name}/kernel": layer
-        for layer in model.layers
-        if isinstance(layer, MaskedLayer)
-    }
+    found = walk(model).items()
+    return {f"{path}/kernel": layer for path, layer in found if isinstance(layer, MaskedLayer)}
 
 
 def set_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:

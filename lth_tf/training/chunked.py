@@ -1,60 +1,31 @@
 """A Keras model whose `fit` runs a whole chunk of iterations per step, compiled as one loop."""
 
 import functools
-import threading
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.data.augment import AUGMENTATIONS
-from lth_tf.pruning.kernels import unwrap
-from lth_tf.pruning.wrapper import MaskedLayer, is_maskable, wrap
+from lth_tf.pruning.walk import copy_model, unwrap, walk
+from lth_tf.pruning.wrapper import is_maskable, masked_layers, wrap
 from lth_tf.recipe import Recipe
+from lth_tf.training.noise import RandomLayer, copy_stateless, noise, random_layers
 from lth_tf.training.normalization import GlobalBatchNormalization
 
 
 class Examples:
-    """A data set's images and labels on the device.
+    """A data set's inputs and targets on the device, arrays or structures of arrays."""
 
-    Attributes:
-        images: uint8 variable [n, height, width, channels].
-        labels: int64 variable [n].
-    """
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(self, inputs: Any, targets: Any) -> None:
         # Variables, not constants: a constant this large would be compiled into the program.
-        self.images = tf.Variable(images, trainable=False, name="images")
-        self.labels = tf.Variable(labels.astype(np.int64), trainable=False, name="labels")
+        self._arrays = tf.nest.map_structure(
+            lambda array: tf.Variable(array, trainable=False, name="examples"), (inputs, targets)
+        )
 
-    def take(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the images and labels at some rows."""
-        return tf.gather(self.images, rows), tf.gather(self.labels, rows)
-
-
-class StatelessDropout(keras.layers.Dropout):
-    """Dropout whose noise is a function of (stream, iteration), not of what was drawn before.
-
-    Attributes:
-        given: what the training loop gives while it traces an iteration, in its `draw`: a function
-            that draws uniform numbers for a shape without the batch axis.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Makes the layer; the arguments are those of Keras's."""
-        super().__init__(*args, **kwargs)
-        # Each thread's own: tf.distribute traces replicas in threads that take turns.
-        self.given = threading.local()
-
-    def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
-        """Drops inputs while a training loop runs; otherwise passes them on."""
-        draw = getattr(self.given, "draw", None)
-        if not training or draw is None:
-            return inputs
-        kept = draw(inputs.shape[1:]) >= self.rate
-        scaled = inputs / tf.cast(1 - self.rate, inputs.dtype)
-        return tf.where(kept, scaled, tf.zeros_like(scaled))
+    def take(self, rows: tf.Tensor) -> tuple[Any, Any]:
+        """Returns the inputs and targets at some rows."""
+        return tf.nest.map_structure(lambda array: tf.gather(array, rows), self._arrays)
 
 
 class ChunkedModel(keras.Model):
@@ -76,15 +47,16 @@ class ChunkedModel(keras.Model):
         self._augment = AUGMENTATIONS.get(recipe.augment)
         self._weight_decay = recipe.weight_decay
         self._xla = xla
-        inner = [unwrap(layer) for layer in self.layers]
+        inner = [unwrap(layer) for layer in walk(self).values()]
         self._kernels = {layer.kernel.ref() for layer in inner if is_maskable(layer)}
+        self._random_layers = random_layers(self)
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Runs one iteration on images and labels; returns the loss."""
-        images, labels = data
+    def train_step(self, data: tuple[Any, Any]) -> dict[str, tf.Tensor]:
+        """Runs one iteration on inputs and targets; returns the loss."""
+        inputs, targets = data
         scaling = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(images, labels, self(images, training=True))
+            loss = self.compute_loss(inputs, targets, self(inputs, training=True))
             scaled = self.optimizer.get_scaled_loss(loss) if scaling else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
         if scaling:
@@ -118,25 +90,20 @@ class ChunkedModel(keras.Model):
         for i in tf.range(length):
             loss = strategy.run(self._iteration, args=(chunk, examples, i))
             total += strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
-        for layer in self.layers:
-            if isinstance(layer, MaskedLayer):
-                layer.apply_mask()
+        for layer in masked_layers(self).values():
+            layer.apply_mask()
         return {"loss": total / length}
 
     def _iteration(
-        self, chunk: dict[str, tf.Tensor], examples: tuple[tf.Tensor, tf.Tensor], i: tf.Tensor
+        self, chunk: dict[str, tf.Tensor], examples: tuple[Any, Any], i: tf.Tensor
     ) -> tf.Tensor:
-        images, labels = (array[i] for array in examples)
-        draw = functools.partial(self._draw, chunk["position"], chunk["first"][0] + i)
+        inputs, targets = tf.nest.map_structure(lambda array: array[i], examples)
+        iteration = chunk["first"][0] + i
+        draw = functools.partial(self._draw, chunk["position"], iteration)
         if self._augment:
-            images = self._augment(images, draw(chunk["augment_key"][0], [3]))
-        dropouts = [layer for layer in self.layers if isinstance(layer, StatelessDropout)]
-        for place, layer in enumerate(dropouts):
-            layer.given.draw = functools.partial(draw, chunk["dropout_key"][0] ^ place)
-        loss = self.train_step((images, labels))["loss"]
-        for layer in dropouts:
-            layer.given.draw = None
-        return loss
+            inputs = self._augment(inputs, draw(chunk["augment_key"][0], [3]))
+        with noise(self._random_layers, draw, chunk["dropout_key"][0], iteration):
+            return self.train_step((inputs, targets))["loss"]
 
     def _draw(
         self, position: tf.Tensor, iteration: tf.Tensor, key: tf.Tensor, shape: Any
@@ -158,19 +125,22 @@ class ChunkedModel(keras.Model):
 
 
 def chunked_copy(model: keras.Model, replicas: int) -> ChunkedModel:
-    """Copies a functional model for training: kernels masked, dropout stateless.
+    """Copies a functional or Sequential model for training: kernels masked, noise stateless.
 
     Args:
         model: the plain model.
         replicas: devices that share a batch; batch normalisation is then over all of them.
+
+    Raises:
+        UserError: if a layer cannot be copied, or its noise not shared among devices.
     """
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if type(layer) is keras.layers.Dropout:
-            return StatelessDropout.from_config(layer.get_config())
         if replicas > 1 and type(layer) is keras.layers.BatchNormalization:
             return GlobalBatchNormalization.from_config(layer.get_config())
+        if isinstance(layer, RandomLayer):
+            return copy_stateless(layer, replicas)
         return wrap(layer)
 
-    clone = keras.models.clone_model(model, clone_function=copy)
-    return ChunkedModel(clone.inputs, clone.outputs, name=model.name)
+    clone = copy_model(model, copy)
+    return ChunkedModel(clone.input, clone.output, name=model.name)

@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import kernels
+from lth_tf.training.noise import StatelessDropout, random_layers
 from lth_tf.training.team import check_cluster
 
 _JOB_MEMORY = 5 * 2**29  # bytes that a training on CIFAR-10 takes at most
@@ -100,5 +101,8 @@ def use_xla(choice: str, model: keras.Model, strategy: tf.distribute.Strategy) -
         raise UserError("--xla=on: must be auto or off where a training has several devices")
     if choice != "auto" or several:
         return choice == "on"
+    # Keras's random image layers have no kernels for XLA.
+    if any(not isinstance(layer, StatelessDropout) for layer in random_layers(model)):
+        return False
     convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
     return not convolutional or count_gpus() > 0

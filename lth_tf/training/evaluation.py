@@ -1,6 +1,7 @@
-"""Evaluation: mean loss and accuracy of a model over a set of examples on the device."""
+"""Evaluation: mean loss and metric of a model over a set of examples on the device."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
@@ -15,56 +16,92 @@ class Evaluator:
         """Prepares evaluation of a model.
 
         Args:
-            model: a classifier that returns logits.
+            model: a model that an `Objective` has compiled.
             xla: whether the evaluation is compiled with XLA.
         """
         self._model = model
         self._run = tf.function(self._sums, jit_compile=xla)
 
-    def set_examples(self, images: tf.Tensor, labels: tf.Tensor) -> None:
+    def set_examples(self, inputs: Any, targets: Any) -> None:
         """Sets the examples; as many as before keep the compiled program.
 
         Args:
-            images: uint8 [n, height, width, channels].
-            labels: int [n].
+            inputs: array or structure of arrays, each [n, ...].
+            targets: likewise.
         """
+        arrays = tf.nest.flatten(inputs)
         replicas = self._model.distribute_strategy.num_replicas_in_sync
-        self._count = len(labels)
-        steps = -(-math.prod(images.shape) // _VALUES)
-        share = -(-self._count // (steps * replicas))
-        padding = steps * replicas * share - self._count
+        self._count = len(arrays[0])
+        steps = -(-sum(math.prod(array.shape) for array in arrays) // _VALUES)
+        self._share = -(-self._count // (steps * replicas))
+        places = tf.range(steps * replicas * self._share)
+        # The last example fills up the grid, at a weight of 0.
+        rows = tf.minimum(places, self._count - 1)
 
         def grid(array: tf.Tensor) -> tf.Tensor:
-            padded = tf.pad(array, [[0, padding], *[[0, 0]] * (len(array.shape) - 1)])
-            return tf.reshape(padded, [steps, replicas, share, *array.shape[1:]])
+            shape = [steps, replicas, self._share, *array.shape[1:]]
+            return tf.reshape(tf.gather(array, rows), shape)
 
-        counted = tf.ones([self._count])
-        self._grids = grid(images), grid(tf.cast(labels, tf.int64)), grid(counted)
+        counted = tf.reshape(tf.cast(places < self._count, tf.float32), [steps, replicas, -1])
+        self._grids = tf.nest.map_structure(grid, (inputs, targets)), counted
+        self._build_metrics()
 
     def __call__(self) -> tuple[float, float]:
-        """Returns mean cross-entropy and accuracy (a fraction)."""
-        loss, correct = self._run(*self._grids)
-        return float(loss) / self._count, float(correct) / self._count
+        """Returns the mean loss, and the first metric: the loss too where there is none."""
+        sums, extra, metric = self._run(*self._grids)
+        loss = float(sums) / self._count + float(extra) / len(self._grids[1])
+        if not metric:
+            return loss, loss
+        # A mean is divided here: in float32 it would not be the nearest to the fraction.
+        return loss, float(metric[0]) / float(metric[1]) if len(metric) == 2 else float(metric[0])
 
-    def _sums(
-        self, images: tf.Tensor, labels: tf.Tensor, counted: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _build_metrics(self) -> None:
+        """Lets Keras make the metrics, before the evaluation is compiled."""
+        model = self._model
+        if not model.compiled_metrics.built:
+            targets = tf.nest.map_structure(
+                lambda grid: tf.constant(grid[0, 0, :1]), self._grids[0][1]
+            )
+            outputs = tf.nest.map_structure(
+                lambda tensor: tf.zeros([n or 1 for n in tensor.shape], tensor.dtype), model.output
+            )
+            with model.distribute_strategy.scope():
+                model.compiled_metrics.build(outputs, targets)
+
+    def _sums(self, examples: tuple[Any, Any], counted: tf.Tensor) -> tuple[Any, Any, list]:
         strategy = self._model.distribute_strategy
-        loss, correct = tf.constant(0.0), tf.constant(0.0)
-        for step in tf.range(images.shape[0]):
-            arrays = images[step], labels[step], counted[step]
+        self._model.compiled_metrics.reset_state()
+        loss, extra = tf.constant(0.0), tf.constant(0.0)
+        for step in tf.range(counted.shape[0]):
+            arrays = tf.nest.map_structure(lambda grid, i=step: grid[i], (*examples, counted))
             sums = strategy.run(self._replica_sums, args=arrays)
-            step_loss, step_correct = (
+            step_loss, step_extra = (
                 strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in sums
             )
             loss += step_loss
-            correct += step_correct
-        return loss, correct
+            extra += step_extra
+        return loss, extra, self._metric()
 
-    def _replica_sums(self, *arrays: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _replica_sums(self, *arrays: Any) -> tuple[tf.Tensor, tf.Tensor]:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        images, labels, counted = (array[replica] for array in arrays)
-        logits = tf.cast(self._model(images, training=False), tf.float32)
-        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        correct = tf.cast(tf.argmax(logits, axis=-1) == labels, tf.float32)
-        return tf.reduce_sum(losses * counted), tf.reduce_sum(correct * counted)
+        inputs, targets, counted = tf.nest.map_structure(lambda array: array[replica], arrays)
+        model = self._model
+        outputs = tf.nest.map_structure(
+            lambda output: tf.cast(output, tf.float32), model(inputs, training=False)
+        )
+        model.compiled_metrics.update_state(targets, outputs, sample_weight=counted)
+        # Keras divides by the examples of all replicas, and their weights do not count in that.
+        mean = model.compiled_loss(targets, outputs, sample_weight=counted)
+        replicas = model.distribute_strategy.num_replicas_in_sync
+        extra = tf.add_n([tf.reduce_sum(loss) for loss in model.losses] or [tf.constant(0.0)])
+        return mean * (self._share * replicas), extra / replicas
+
+    def _metric(self) -> list[tf.Tensor]:
+        """Returns the first metric's sum and count, or its result if it is no mean."""
+        metrics = self._model.compiled_metrics.metrics
+        if not metrics:
+            return []
+        first = metrics[0]
+        if isinstance(first, keras.metrics.Mean):
+            return [first.total.read_value(), first.count.read_value()]
+        return [first.result()]

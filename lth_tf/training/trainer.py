@@ -9,16 +9,20 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf import models
-from lth_tf.data import ImageData
+from lth_tf.data import ImageData, ImageInfo, OwnData, OwnInfo
+from lth_tf.errors import UserError
+from lth_tf.importing import import_function, names_function
+from lth_tf.models.own import ModelFunction, build_own
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
 from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
-from lth_tf.training.chunked import ChunkedModel, Examples, chunked_copy
+from lth_tf.training.chunked import Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.invariants import CheckInvariants
 from lth_tf.training.measure import Measure, Row
+from lth_tf.training.objective import objective_of
 from lth_tf.training.optimizers import make_optimizer
 from lth_tf.training.order import Order, chunk_ends
 from lth_tf.training.rewind import Rewind
@@ -54,12 +58,18 @@ class Trainer:
     """
 
     def __init__(
-        self, recipe: Recipe, data: ImageData, strategy: tf.distribute.Strategy, xla: str = "auto"
+        self,
+        recipe: Recipe,
+        build: Callable[[int], keras.Model],
+        data: ImageData | OwnData,
+        strategy: tf.distribute.Strategy,
+        xla: str = "auto",
     ) -> None:
         """Builds and compiles the model.
 
         Args:
             recipe: what to train.
+            build: returns the plain network for a seed.
             data: the data set, put on the device as a whole; not needed in memory afterwards.
             strategy: the devices.
             xla: "on", "off" or "auto".
@@ -69,17 +79,16 @@ class Trainer:
         """
         self.recipe = recipe
         # Outside of the strategy, which would send each device a copy of the whole data set.
-        self._examples = Examples(data.train_images, data.train_labels)
+        self._examples = Examples(*data.examples)
         with strategy.scope():
-            self.model = self._build(data, strategy)
+            plain = self._build(build)
+            self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
             self.xla = use_xla(xla, self.model, strategy)
-            self.model.compile(
-                make_optimizer(recipe), keras.losses.SparseCategoricalCrossentropy(True)
-            )
+            objective_of(plain).compile(self.model, make_optimizer(recipe))
         self.model.attach(self._examples, recipe, self.xla)
         self._validation = Evaluator(self.model, self.xla)
         self._test = Evaluator(self.model, self.xla)
-        self._test.set_examples(data.test_images, data.test_labels)
+        self._test.set_examples(*data.test)
 
     def train(
         self,
@@ -137,12 +146,11 @@ class Trainer:
     def _optimizer(self) -> dict[str, np.ndarray]:
         return {str(i): v.numpy() for i, v in enumerate(self.model.optimizer.variables)}
 
-    def _build(self, data: ImageData, strategy: tf.distribute.Strategy) -> ChunkedModel:
+    def _build(self, build: Callable[[int], keras.Model]) -> keras.Model:
         before = keras.mixed_precision.global_policy()
         keras.mixed_precision.set_global_policy(self.recipe.precision)
         try:
-            model = build_model(self.recipe, data.image_shape, data.classes, seed=0)
-            return chunked_copy(model, strategy.num_replicas_in_sync)
+            return build(0)
         finally:
             keras.mixed_precision.set_global_policy(before)
 
@@ -156,7 +164,27 @@ def _beginning(start: Start, state: State | None) -> keras.callbacks.Callback:
 
 
 def build_model(
-    recipe: Recipe, image_shape: tuple[int, int, int], classes: int, seed: int
+    recipe: Recipe, info: ImageInfo | OwnInfo, seed: int, make: ModelFunction | None = None
 ) -> keras.Model:
-    """Builds a recipe's network, plain, with initial weights from a seed."""
-    return models.build(recipe.model, image_shape, classes, seed, recipe.dropout)
+    """Builds a recipe's network, plain, with initial weights from a seed.
+
+    Args:
+        recipe: names the network, one of `lth_tf.models` or `package.module:function`.
+        info: the data that it is for.
+        seed: seed of the initial weights.
+        make: the function that makes the network, where it is at hand.
+
+    Raises:
+        UserError: if there is no such network, or it cannot be trained.
+    """
+    name = recipe.model
+    if make is None and names_function(name):
+        make = import_function("model", name)
+    if make:
+        return build_own(make, name, seed)
+    if isinstance(info, OwnInfo):
+        raise UserError(
+            f"--model={name}: must be package.module:function where --dataset is one, "
+            f"as in --dataset={recipe.dataset}"
+        )
+    return models.build(name, info.image_shape, info.classes, seed, recipe.dropout)

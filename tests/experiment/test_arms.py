@@ -24,7 +24,7 @@ class Run:
 
     def __init__(self, folder):
         self.folder, self.store = folder, Store(folder)
-        self.network = Network(self.store.experiment(), self.store.image())
+        self.network = Network(self.store.experiment(), self.store.data())
 
     def start(self, level, arm):
         """What a training started from, made again."""

@@ -101,7 +101,7 @@ class Setting:
     @property
     def weights(self):
         """The initial weights by name."""
-        model = build_model(self.recipe, self.data.image_shape, self.data.classes, seed=5)
+        model = self.build(seed=5)
         return {name: variable.numpy() for name, variable in named_weights(model).items()}
 
     @property
@@ -113,7 +113,12 @@ class Setting:
 
     def trainer(self, strategy=None, xla="off"):
         """Makes a trainer, on one device if no strategy is given."""
-        return Trainer(self.recipe, self.data, strategy or tf.distribute.get_strategy(), xla)
+        strategy = strategy or tf.distribute.get_strategy()
+        return Trainer(self.recipe, self.build, self.data, strategy, xla)
+
+    def build(self, seed):
+        """Builds the plain network."""
+        return build_model(self.recipe, self.data.info, seed)
 
     def train(self, trainer, **given):
         """Trains; what is given replaces this setting's start, order or split."""

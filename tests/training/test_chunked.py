@@ -50,7 +50,7 @@ def update(rule, state, weight, gradient, rate, step):
 def train_by_hand(setting, masks, iterations):
     """The training in plain eager TensorFlow and numpy; returns the weights and the mean loss."""
     recipe, data, order = setting.recipe, setting.data, setting.order
-    model = build_model(recipe, data.image_shape, data.classes, seed=0)
+    model = build_model(recipe, data.info, seed=0)
     model = keras.models.clone_model(
         model,
         clone_function=lambda layer: (

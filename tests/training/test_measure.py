@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.measure import DivergedError
-from lth_tf.training.trainer import build_model
+from lth_tf.training.objective import CLASSIFICATION
 
 # Overfits soon, so that the early-stopping iteration lies inside of the training.
 SOON = {"model": "not_normalised", "optimizer": "adam", "learning_rate": 0.02}
@@ -14,8 +15,7 @@ SOON = {"model": "not_normalised", "optimizer": "adam", "learning_rate": 0.02}
 
 def measure_by_hand(setting, weights, images, labels):
     """Mean loss and accuracy of a plain network with these weights."""
-    data = setting.data
-    model = build_model(setting.recipe, data.image_shape, data.classes, seed=0)
+    model = setting.build(seed=0)
     for name, variable in named_weights(model).items():
         variable.assign(weights[name])
     logits = model(images).numpy().astype(np.float64)
@@ -82,7 +82,8 @@ def test_every_example_counts_once(make, size):
     rng = np.random.default_rng(size)
     images = rng.integers(0, 256, (size, 8, 8, 2), np.uint8)
     labels = rng.integers(0, 3, size)
-    model = build_model(setting.recipe, (8, 8, 2), 3, seed=5)
+    model = setting.build(seed=5)
+    CLASSIFICATION.compile(model, keras.optimizers.SGD())
     evaluate = Evaluator(model, xla=False)
     evaluate.set_examples(images, labels)
     expected = measure_by_hand(setting, setting.weights, images, labels)

@@ -1,0 +1,165 @@
+"""A user's own data: pairs of inputs and targets, NumPy arrays or tf.data, held in memory."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lth_tf.data.split import split
+from lth_tf.errors import UserError
+
+Pair = tuple[Any, Any]
+
+
+@dataclass(frozen=True)
+class OwnInfo:
+    """What a plan must know of a user's data.
+
+    Attributes:
+        train_size: Number of training examples, validation examples included.
+        test_size: Number of test examples.
+        validation_size: Number of validation examples that were given, the last of those for
+            training; 0 where they are to be drawn at random.
+        sha256: Checksum of all arrays.
+    """
+
+    train_size: int
+    test_size: int
+    validation_size: int
+    sha256: str
+
+    def split(
+        self, validation_size: int, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows of the training and of the validation examples; see `split`."""
+        if not self.validation_size:
+            return split(self.train_size, validation_size, generator)
+        first = self.train_size - self.validation_size
+        return np.arange(first), np.arange(first, self.train_size)
+
+
+@dataclass(frozen=True, eq=False)
+class OwnData:
+    """A user's data in memory.
+
+    Attributes:
+        examples: (inputs, targets) for training and, behind them, validation; each an array or a
+            structure (dict, tuple, list) of arrays whose first axis is the example.
+        test: (inputs, targets) for testing.
+        info: their numbers.
+    """
+
+    examples: Pair
+    test: Pair
+    info: OwnInfo
+
+    @classmethod
+    def of(cls, train: Any, validation: Any, test: Any) -> "OwnData":
+        """Takes over a user's data.
+
+        Args:
+            train: (inputs, targets), or a batched tf.data.Dataset of such pairs.
+            validation: likewise, or None: drawn at random from `train`.
+            test: likewise.
+
+        Raises:
+            UserError: if a set is no such pair, its arrays do not have one length, or a data set
+                has no end.
+        """
+        sets = {"train": _pair("train", train), "test": _pair("test", test)}
+        examples = sets["train"]
+        validated = 0
+        if validation is not None:
+            sets["validation"] = _pair("validation", validation)
+            validated = _size("validation", sets["validation"])
+            examples = _joined(sets["train"], sets["validation"])
+        info = OwnInfo(
+            _size("train", examples), _size("test", sets["test"]), validated, _checksum(sets)
+        )
+        return cls(examples, sets["test"], info)
+
+    @classmethod
+    def made_by(cls, name: str, function: Callable[[], Any]) -> "OwnData":
+        """Returns the data of a function that returns (train, validation, test); see `of`.
+
+        Raises:
+            UserError: if it returns something else.
+        """
+        made = function()
+        if not isinstance(made, tuple | list) or len(made) != 3:
+            raise UserError(f"--dataset={name}: must return (train, validation, test)")
+        return cls.of(*made)
+
+
+def _pair(name: str, given: Any) -> Pair:
+    if hasattr(given, "element_spec"):
+        return _collected(name, given)
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise UserError(
+            f"{name}: must be a pair (inputs, targets) of arrays, or a tf.data.Dataset of batches"
+        )
+    pair = _map(_array, (given[0], given[1]))
+    _size(name, pair)
+    return pair
+
+
+def _collected(name: str, dataset: Any) -> Pair:
+    import tensorflow as tf
+
+    if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise UserError(f"{name}: must be a data set with an end, without repeat()")
+    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
+        raise UserError(f"{name}: must be a data set of pairs (inputs, targets), in batches")
+    batches = list(dataset.as_numpy_iterator())
+    if not batches:
+        raise UserError(f"{name}: must have examples, but is empty")
+    pair = _map(lambda *parts: _array(np.concatenate(parts)), *batches)
+    _size(name, pair)
+    return pair
+
+
+def _joined(first: Pair, second: Pair) -> Pair:
+    try:
+        return _map(lambda a, b: np.concatenate([a, b]), first, second)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"validation: must be arrays like those of train, but {error}") from None
+
+
+def _array(given: Any) -> np.ndarray:
+    """Returns an array as training takes it: floats in 32 bits, labels in 64."""
+    array = np.asarray(given)
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    return array.astype(np.int64) if array.dtype == np.int32 else array
+
+
+def _size(name: str, pair: Pair) -> int:
+    arrays = _leaves(pair)
+    if any(not array.ndim for array in arrays) or len({len(array) for array in arrays}) != 1:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise UserError(f"{name}: its arrays must have as many examples each, found {shapes}")
+    return len(arrays[0])
+
+
+def _checksum(sets: dict[str, Pair]) -> str:
+    checksum = hashlib.sha256()
+    for name, pair in sorted(sets.items()):
+        for array in _leaves(pair):
+            checksum.update(f"{name} {array.dtype} {array.shape}".encode())
+            checksum.update(np.ascontiguousarray(array).data)
+    return checksum.hexdigest()
+
+
+def _map(function: Callable[..., np.ndarray], *structures: Any) -> Any:
+    """Applies a function to the arrays of structures, which are built alike."""
+    import tensorflow as tf
+
+    return tf.nest.map_structure(function, *structures)
+
+
+def _leaves(structure: Any) -> list[np.ndarray]:
+    import tensorflow as tf
+
+    return tf.nest.flatten(structure)

@@ -1,0 +1,87 @@
+"""Given: a user's model function and data, in memory, where the recipe only has their names."""
+
+import contextlib
+import dataclasses
+import pickle
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import joblib
+
+from lth_tf import data
+from lth_tf.data import ImageInfo, OwnData, OwnInfo
+from lth_tf.errors import UserError
+from lth_tf.experiment.plan import Experiment
+from lth_tf.importing import names_function
+from lth_tf.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lth_tf.models.own import ModelFunction
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What an experiment was given besides its recipe.
+
+    Attributes:
+        make: the function that makes the network; None where the recipe's name finds it.
+        data: the data; None where the recipe's name finds them.
+    """
+
+    make: "ModelFunction | None" = None
+    data: OwnData | None = None
+
+    def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
+        """Returns what is known of the data, given or named by a recipe."""
+        return self.data.info if self.data else data.info(recipe.dataset, data_dir)
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[Path | None]:
+        """Lends it to other processes, which `borrow` it, as a file that they map into memory.
+
+        Raises:
+            UserError: if the function cannot be sent to another process.
+        """
+        if self == Given():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="lth_tf_") as folder:
+            path = Path(folder) / "given"
+            try:
+                joblib.dump(self, path)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise UserError(
+                    "--jobs: must be 1 where the model's function is a lambda or inside another "
+                    f"function: other processes cannot import it ({error})"
+                ) from None
+            yield path
+
+    @staticmethod
+    def borrow(path: Path | None) -> "Given":
+        """Returns what another process lent."""
+        return Given() if path is None else joblib.load(path, mmap_mode="r")
+
+
+def with_data(experiment: Experiment, given: Given) -> Experiment:
+    """Returns an experiment with as many validation examples as were given, where they were."""
+    if given.data is None:
+        return experiment
+    return dataclasses.replace(experiment, recipe=fitted(experiment.recipe, given.data.info))
+
+
+def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
+    """Returns a recipe for some data: their validation examples count, if they have any."""
+    size = getattr(info, "validation_size", 0)
+    return recipe.override(validation_size=size) if size else recipe
+
+
+def given_by(recipe: Recipe) -> Given:
+    """Returns the data that a recipe names as a function, made once for all processes.
+
+    Raises:
+        UserError: if the function cannot be found, or returns no data.
+    """
+    named = names_function(recipe.dataset)
+    return Given(data=data.load(recipe.dataset)) if named else Given()

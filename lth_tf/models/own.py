@@ -1,0 +1,60 @@
+"""A user's own network: what their function makes, checked, with initial weights from a seed."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from lth_tf.errors import UserError
+
+ModelFunction = Callable[[], keras.Model]
+
+
+def build_own(make: ModelFunction, name: str, seed: int) -> keras.Model:
+    """Builds a user's network.
+
+    Its initialisers draw from Keras's own seed, which is set; NumPy's and Python's generators are
+    left as they were.
+
+    Args:
+        make: returns a new compiled functional or Sequential tf_keras model.
+        name: the function's name, for messages.
+        seed: seed of the initial weights.
+
+    Raises:
+        UserError: if it returns something else.
+    """
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        # Layers without a name are numbered; they must have the same numbers each time.
+        keras.backend.reset_uids()
+        keras.utils.set_random_seed(seed)
+        model = make()
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+    _check(model, f"--model={name}")
+    return model
+
+
+def _check(model: Any, what: str) -> None:
+    if not isinstance(model, keras.Model):
+        if type(model).__module__.split(".")[0] == "keras":
+            raise UserError(
+                f"{what}: returns a Keras 3 model, whose layers tfmot cannot prune; build it with "
+                "tf_keras (import tf_keras as keras)"
+            )
+        raise UserError(f"{what}: must return a tf_keras model, not a {type(model).__name__}")
+    if not getattr(model, "_is_graph_network", False):
+        raise UserError(
+            f"{what}: returns a subclassed model or one without an input shape, whose layers "
+            "cannot be found and copied; build it as a functional or Sequential model with a "
+            "keras.Input"
+        )
+    if getattr(model, "_compile_config", None) is None:
+        raise UserError(
+            f"{what}: must be compiled with its loss and metric, as in "
+            "model.compile(loss=..., metrics=[...]); the recipe has the optimizer"
+        )
