@@ -222,6 +222,12 @@ def test_parts_that_do_not_fit_are_refused_in_the_making_and_in_a_whole_file(tmp
         Ticket(groups["mask"], groups["weights"], groups["trained"])
 
 
+def test_a_tensor_of_no_known_kind_is_refused_in_a_whole_file(tmp_path):
+    ticket_file.write(tmp_path / "ticket", {"weights": WEIGHTS, "other": {"b": WHOLE}}, {})
+    with pytest.raises(UserError, match=f"^{tmp_path}/ticket: other:b: must not be there"):
+        Ticket.load(tmp_path / "ticket")
+
+
 @pytest.mark.parametrize("metadata", [{"loss": float("nan")}, {"a": object()}, [1]])
 def test_metadata_must_be_a_json_object(metadata):
     with pytest.raises(UserError, match=r"^metadata: must be "):
