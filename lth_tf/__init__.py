@@ -15,6 +15,7 @@ _HOMES = {
     "Result": "lth_tf.experiment.results",
     "Rewind": "lth_tf.training.rewind",
     "Schedule": "lth_tf.training.optimizers",
+    "Ticket": "lth_tf.formats.ticket",
     "UserError": "lth_tf.errors",
     "find_tickets": "lth_tf.experiment.find",
     "get_masks": "lth_tf.pruning.wrapper",

@@ -72,7 +72,8 @@ def write_arrays(
     The bytes are the same every time if `metadata` has one entry; the order of more is random.
     """
     with atomic(path) as temporary:
-        shaped = {name: np.asarray(array) for name, array in arrays.items()}
+        # `save_file` takes the memory as it lies, whatever its strides say.
+        shaped = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         temporary.touch()
         mode = temporary.stat().st_mode
         save_file(shaped, temporary, dict(metadata or {}))
@@ -88,7 +89,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError) as error:  # the last: a type that NumPy lacks
         raise UserError(f"{path}: must be a whole safetensors file, but {error}") from error
 
 

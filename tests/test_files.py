@@ -35,6 +35,15 @@ def test_arrays_and_their_metadata_come_back_and_repeat_to_the_bit(tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_arrays_are_written_as_they_read_however_they_lie_in_memory(tmp_path):
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    arrays = {"transposed": array.T, "strided": array[:, ::2], "scalar": array[0, 1]}
+    files.write_arrays(tmp_path / "a", arrays)
+    found, _ = files.read_arrays(tmp_path / "a")
+    for name, wanted in arrays.items():
+        assert found[name].shape == wanted.shape and np.array_equal(found[name], wanted), name
+
+
 @pytest.mark.parametrize("kept", [0, 20, -1])
 def test_a_truncated_or_missing_file_is_named(tmp_path, kept):
     path = tmp_path / "weights.safetensors"

@@ -1,7 +1,8 @@
 """Sharing the start of a training: the chief, who alone has the run directory, tells the others."""
 
+from lth_tf.arrays import flatten, nest
 from lth_tf.training.start import Start
-from lth_tf.training.state import GROUPS, State, flatten, nest
+from lth_tf.training.state import GROUPS, State
 from lth_tf.training.team import Team
 
 _OF_START = ("start", "masks", "slots")

@@ -4,9 +4,53 @@ import numpy as np
 
 from lth_tf.errors import UserError
 from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Training
+from lth_tf.experiment.plan import FRESH, Experiment, Training
 from lth_tf.experiment.start import start_unmasked
 from lth_tf.experiment.store import Store
+from lth_tf.formats.ticket import Ticket
+
+_METRICS = (
+    "early_stop_iteration",
+    "validation_loss_at_early_stop",
+    "test_accuracy_at_early_stop",
+    "test_accuracy_final",
+    "test_accuracy_at",
+    "iterations",
+)
+
+
+def ticket(store: Store, training: Training) -> Ticket:
+    """Returns the ticket of any finished training, a control's or the dense network's as well.
+
+    Args:
+        store: the run directory.
+        training: the training.
+
+    Raises:
+        UserError: if the training is not finished, or its files are damaged.
+    """
+    trained, weights = trained_weights(store, training), initial_weights(store, training)
+    fields, experiment, result = store.experiment_json(), store.experiment(), store.result(training)
+    metadata = {
+        **{name: fields[name] for name in ("recipe", "data", "strategy", "seed")},
+        "replicate": training.replicate,
+        "level": training.level,
+        "arm": training.arm,
+        "density": result.density,
+        "remaining": result.remaining,
+        "iteration": _iteration(experiment, training),
+        "metrics": {name: getattr(result, name) for name in _METRICS},
+        "versions": fields["starts"][-1]["versions"],
+    }
+    return Ticket(store.read_masks(training), weights, trained, metadata)
+
+
+def _iteration(experiment: Experiment, training: Training) -> int:
+    """Returns the iteration that the weights a training starts from are of."""
+    first = training.level == 0 or training.kind in FRESH
+    if first or experiment.recipe.rewinds_weights:
+        return experiment.first_iteration(training)
+    return experiment.recipe.iterations
 
 
 def trained_weights(store: Store, training: Training) -> dict[str, np.ndarray]:

@@ -5,24 +5,20 @@ of examples and all other randomness are functions of the iteration and need not
 """
 
 import dataclasses
-import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lth_tf import files
+from lth_tf.arrays import Arrays, checksum, flatten, nest
 from lth_tf.errors import UserError
 from lth_tf.training.measure import Row
 
 _log = logging.getLogger(__name__)
 _FORMAT = "1"
 GROUPS = ("weights", "best", "rewind", "optimizer")
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +56,7 @@ def write_state(path: Path, state: State) -> None:
     """Writes a checkpoint."""
     arrays = flatten(state.arrays)
     text = json.dumps(state.record())
-    metadata = {"format": _FORMAT, "state": text, "checksum": _checksum(arrays, text)}
+    metadata = {"format": _FORMAT, "state": text, "checksum": checksum(arrays, text)}
     files.write_arrays(path, arrays, metadata)
 
 
@@ -82,31 +78,9 @@ def read_state(path: Path) -> State | None:
         if found != _FORMAT:
             raise UserError(f"{path}: must be of format {_FORMAT}, found {found}")
         text = metadata["state"]
-        if metadata["checksum"] != _checksum(arrays, text):
+        if metadata["checksum"] != checksum(arrays, text):
             raise UserError(f"{path}: is not what was written (its checksum differs)")
     except UserError as error:
         _log.warning("%s; this training starts anew", error)
         return None
     return State.of(json.loads(text), nest(arrays, GROUPS))
-
-
-def flatten(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays:
-    """Returns arrays of groups in one dict, by `group:name`."""
-    return {f"{g}:{n}": array for g, group in groups.items() for n, array in group.items()}
-
-
-def nest(arrays: Mapping[str, np.ndarray], groups: Iterable[str]) -> dict[str, Arrays]:
-    """Returns what `flatten` was given, empty groups among them."""
-    nested: dict[str, Arrays] = {group: {} for group in groups}
-    for key, array in arrays.items():
-        group, name = key.split(":", 1)
-        nested[group][name] = array
-    return nested
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    checksum = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        checksum.update(name.encode())
-        checksum.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return checksum.hexdigest()

@@ -1,0 +1,165 @@
+"""Ticket: a sparse network as masks and weights, in one file, for this program or any other.
+
+TensorFlow is imported only to make or set a model; to write and read tickets NumPy is enough.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lth_tf.arrays import Arrays
+from lth_tf.errors import UserError
+from lth_tf.formats import ticket_file
+from lth_tf.formats.ticket_checks import check, plain_json
+from lth_tf.formats.ticket_file import MASK, TRAINED, WEIGHTS
+
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+_WAY_OUT = "build the model yourself, then call ticket.apply(your_model)"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Ticket:
+    """A sparse network: which weights it has, where they start, and where training took them.
+
+    Attributes:
+        masks: boolean arrays by kernel name, `layer/kernel`, in the kernels' shapes; True where
+            the weight remains.
+        weights: arrays by name, `layer/weight`, that the ticket is trained from (mask * theta_0,
+            or theta_k): kernels, pruned weights zero, biases and batch normalisation's statistics.
+        trained: the weights at the end of the training, of the same names, shapes and types,
+            pruned ones zero; None where they are not known.
+        metadata: what is known of its training, as JSON has it; `docs/ticket.md` lists the keys.
+
+    Raises:
+        UserError: if masks, weights and trained weights do not fit each other; names the tensor.
+    """
+
+    masks: Arrays
+    weights: Arrays
+    trained: Arrays | None = None
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metadata", plain_json(self.metadata))
+        for group in ("masks", "weights", "trained"):
+            if getattr(self, group) is not None:
+                arrays = {name: np.asarray(a) for name, a in getattr(self, group).items()}
+                object.__setattr__(self, group, arrays)
+        check(self.masks, self.weights, self.trained)
+
+    def save(self, path: Path | str) -> None:
+        """Writes the ticket as a safetensors file, whole or not at all.
+
+        Args:
+            path: the file, by habit `NAME.safetensors`; one that exists is replaced.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        groups = {MASK: self.masks, WEIGHTS: self.weights, TRAINED: self.trained or {}}
+        ticket_file.write(Path(path), groups, self.metadata)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Ticket":
+        """Reads a ticket that `save` wrote, and checks all of it.
+
+        Args:
+            path: the file.
+
+        Raises:
+            UserError: if it is missing, no ticket, of a newer format, or anything in it is not
+                what was written or does not fit the rest; names the file and the tensor.
+        """
+        path = Path(path)
+        try:
+            groups, metadata = ticket_file.read(path)
+            return cls(groups[MASK], groups[WEIGHTS], groups[TRAINED] or None, metadata)
+        except UserError as error:
+            told = str(error).removeprefix(f"{path}: ")
+            raise UserError(f"{path}: {told}") from error
+
+    def model(self, trained: bool = True) -> "keras.Model":
+        """Builds the network, as a plain float32 Keras model with the ticket's weights.
+
+        It takes images with values 0-255, [n, height, width, channels], and returns logits,
+        float32 [n, classes].
+
+        Args:
+            trained: whether it has the trained weights, or those that the ticket starts from.
+
+        Raises:
+            UserError: if the network is not one of `lth_tf.models`, or there are no trained
+                weights.
+        """
+        from lth_tf.models import NETWORKS, build
+
+        name = self._field("recipe", "model")
+        if name not in NETWORKS:
+            raise UserError(
+                f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, found "
+                f"{name}; {_WAY_OUT}"
+            )
+        shape, classes = tuple(self._field("data", "image_shape")), self._field("data", "classes")
+        model = build(name, shape, classes, seed=0, dropout=self._field("recipe", "dropout"))
+        self.apply(model, trained)
+        return model
+
+    def apply(self, model: "keras.Model", trained: bool = True) -> None:
+        """Sets a model's weights and, where its layers are masked, their masks.
+
+        A plain model has the pruned weights at zero, and would move them if it were trained;
+        `lth_tf.mask_layers` makes one that does not.
+
+        Args:
+            model: a plain Keras model, or one that `lth_tf.mask_layers` made, whose weights have
+                the ticket's names (`lth_tf.named_weights`) and shapes.
+            trained: whether it gets the trained weights, or those that the ticket starts from.
+
+        Raises:
+            UserError: if the model does not fit, which is then left as it was; names the weight.
+        """
+        from lth_tf.pruning.wrapper import masked_layers, set_masks
+        from lth_tf.training.rewind import set_weights
+
+        weights = self.trained if trained else self.weights
+        if weights is None:
+            raise UserError(f"{TRAINED}: the ticket has no trained weights; use trained=False")
+        _check_model(model, weights)
+        layers = masked_layers(model)
+        if layers:
+            bare = [name for name in self.masks if name not in layers]
+            if bare:
+                raise UserError(
+                    f"{MASK}:{bare[0]}: its layer must be masked as others of the model are; "
+                    "see lth_tf.mask_layers"
+                )
+            set_masks(model, self.masks)
+        set_weights(model, weights)
+
+    def _field(self, group: str, name: str) -> Any:
+        try:
+            return self.metadata[group][name]
+        except (KeyError, TypeError):
+            raise UserError(
+                f"metadata: has no {group}.{name} to build it from; {_WAY_OUT}"
+            ) from None
+
+
+def _check_model(model: "keras.Model", weights: Arrays) -> None:
+    """Checks that a model and a ticket have the same weights, in the model's order."""
+    from lth_tf.pruning.kernels import named_weights
+
+    variables = named_weights(model)
+    for name, variable in variables.items():
+        if name not in weights:
+            raise UserError(f"{name}: the model has this weight, the ticket has not")
+        found, wanted = tuple(variable.shape), weights[name].shape
+        if found != wanted:
+            raise UserError(f"{name}: must have shape {wanted} in the model, found {found}")
+    for name in weights:
+        if name not in variables:
+            raise UserError(f"{name}: the ticket has this weight, the model has not")
