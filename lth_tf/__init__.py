@@ -11,6 +11,7 @@ _HOMES = {
     "Experiment": "lth_tf.experiment.plan",
     "Found": "lth_tf.experiment.find",
     "MaskedLayer": "lth_tf.pruning.wrapper",
+    "OwnData": "lth_tf.data",
     "Recipe": "lth_tf.recipe",
     "Result": "lth_tf.experiment.results",
     "Rewind": "lth_tf.training.rewind",

@@ -1,24 +1,35 @@
 """Arithmetic: the operations that a network takes, and how many a second this machine does."""
 
+import math
 import time
 
-import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import kernels
+from lth_tf.pruning.walk import walk
 
 _SIZE = 2048
 
 
 def multiply_adds(model: keras.Model) -> dict[str, int]:
-    """Returns the multiply-adds that each kernel takes for one image, in the model's order."""
-    found = {}
-    for kernel in kernels(model):
-        output = model.get_layer(kernel.name.rsplit("/", 1)[0]).output_shape
-        positions = int(np.prod(output[1:-1])) if kernel.kind == "conv" else 1
-        found[kernel.name] = kernel.size * positions
-    return found
+    """Returns the multiply-adds that each kernel takes for one example, in the model's order.
+
+    A layer that is used several times counts as often; one inside of a nested model that is, once.
+    """
+    layers = walk(model)
+    return {
+        kernel.name: kernel.size * _positions(layers[kernel.name.rsplit("/", 1)[0]])
+        for kernel in kernels(model)
+    }
+
+
+def _positions(layer: keras.layers.Layer) -> int:
+    """Returns how often a layer's kernel is applied to one example; axes of any length count 1."""
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose | keras.layers.Conv1DTranspose)
+    shape_at = layer.get_input_shape_at if transposed else layer.get_output_shape_at
+    shapes = [shape_at(node) for node in range(len(layer.inbound_nodes))]
+    return sum(math.prod(length or 1 for length in shape[1:-1]) for shape in shapes)
 
 
 def training_operations(model: keras.Model) -> int:

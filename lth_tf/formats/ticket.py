@@ -4,6 +4,7 @@ TensorFlow is imported only to make or set a model; to write and read tickets Nu
 """
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from lth_tf.errors import UserError
 from lth_tf.formats import ticket_file
 from lth_tf.formats.ticket_checks import check, plain_json
 from lth_tf.formats.ticket_file import MASK, TRAINED, WEIGHTS
+from lth_tf.importing import import_function, names_function
 
 if TYPE_CHECKING:
     import tf_keras as keras
@@ -82,29 +84,37 @@ class Ticket:
             told = str(error).removeprefix(f"{path}: ")
             raise UserError(f"{path}: {told}") from error
 
-    def model(self, trained: bool = True) -> "keras.Model":
+    def model(
+        self, trained: bool = True, make: "Callable[[], keras.Model] | None" = None
+    ) -> "keras.Model":
         """Builds the network, as a plain float32 Keras model with the ticket's weights.
 
-        It takes images with values 0-255, [n, height, width, channels], and returns logits,
-        float32 [n, classes].
+        A network of the paper's takes images with values 0-255, [n, height, width, channels], and
+        returns logits, float32 [n, classes].
 
         Args:
             trained: whether it has the trained weights, or those that the ticket starts from.
+            make: the function that makes a network of one's own, if the recipe's name,
+                `package.module:function`, does not find it.
 
         Raises:
-            UserError: if the network is not one of `lth_tf.models`, or there are no trained
-                weights.
+            UserError: if there is no such network, or there are no trained weights.
         """
         from lth_tf.models import NETWORKS, build
+        from lth_tf.models.own import build_own
 
         name = self._field("recipe", "model")
-        if name not in NETWORKS:
+        if make or names_function(name):
+            model = build_own(make or import_function("model", name), name, seed=0)
+        elif name in NETWORKS:
+            shape = tuple(self._field("data", "image_shape"))
+            dropout = self._field("recipe", "dropout")
+            model = build(name, shape, self._field("data", "classes"), seed=0, dropout=dropout)
+        else:
             raise UserError(
                 f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, found "
                 f"{name}; {_WAY_OUT}"
             )
-        shape, classes = tuple(self._field("data", "image_shape")), self._field("data", "classes")
-        model = build(name, shape, classes, seed=0, dropout=self._field("recipe", "dropout"))
         self.apply(model, trained)
         return model
 
@@ -156,7 +166,10 @@ def _check_model(model: "keras.Model", weights: Arrays) -> None:
     variables = named_weights(model)
     for name, variable in variables.items():
         if name not in weights:
-            raise UserError(f"{name}: the model has this weight, the ticket has not")
+            raise UserError(
+                f"{name}: the model has this weight, the ticket has not; layers without a name are "
+                "numbered by Keras, and the ticket has those numbers only in ticket.model()"
+            )
         found, wanted = tuple(variable.shape), weights[name].shape
         if found != wanted:
             raise UserError(f"{name}: must have shape {wanted} in the model, found {found}")

@@ -55,5 +55,7 @@ def _find(name: str) -> tuple[Callable[..., keras.Model], Recipe]:
         near = difflib.get_close_matches(name, NETWORKS, n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
         known = ", ".join(NETWORKS)
-        raise UserError(f"--model={name}: must be {known} or package.module:function{meant}")
+        raise UserError(
+            f"--model={name}: must be one of {known}, or package.module:function{meant}"
+        )
     return NETWORKS[name]

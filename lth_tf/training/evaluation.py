@@ -102,6 +102,6 @@ class Evaluator:
         if not metrics:
             return []
         first = metrics[0]
-        if isinstance(first, keras.metrics.Mean):
+        if getattr(type(first), "result", None) is keras.metrics.Mean.result:
             return [first.total.read_value(), first.count.read_value()]
         return [first.result()]
