@@ -15,6 +15,7 @@ _HOMES = {
     "Rewind": "lth_tf.training.rewind",
     "Schedule": "lth_tf.training.optimizers",
     "UserError": "lth_tf.errors",
+    "compact": "lth_tf.pruning.structured",
     "get_masks": "lth_tf.pruning.wrapper",
     "load_data": "lth_tf.data",
     "mask_layers": "lth_tf.pruning.wrapper",

@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.pruning.structured.rules import Channels, Channelwise, Constants, Rule, find_rule
+from lth_tf.pruning.structured.kinds import Channels, Channelwise, Constants, Rule
+from lth_tf.pruning.structured.rules import find_rule
 
 Stays = dict[int, Channels]
 Values = dict[int, Constants]
