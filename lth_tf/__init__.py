@@ -18,6 +18,7 @@ _HOMES = {
     "Schedule": "lth_tf.training.optimizers",
     "Ticket": "lth_tf.formats.ticket",
     "UserError": "lth_tf.errors",
+    "compact": "lth_tf.pruning.structured",
     "find_tickets": "lth_tf.experiment.find",
     "get_masks": "lth_tf.pruning.wrapper",
     "load_data": "lth_tf.data",
