@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from lth_tf.analysis import canvas
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.figures import Line, draw_quantity
-from lth_tf.analysis.gallery import BARS, Picture, frame_for, outside, quantities_of, title_of
-from lth_tf.analysis.levels import Point
+from lth_tf.analysis.figures import Line, draw_quantity, name_of
+from lth_tf.analysis.gallery import BARS, Picture, file_name, frame_for, outside, quantities_of
+from lth_tf.analysis.levels import EARLY_STOP, Point
 from lth_tf.analysis.paper import differences
 
 
@@ -35,7 +35,7 @@ def comparisons(
         group = list(members)
         if len(group) > 1:
             flag = all(marked[run.name] for run in group)
-            shared = [q for q in quantities_of(group[0], flag) if _all_have(group, points, q)]
+            shared = [q for q in quantities_of(group[0], flag) if _comparable(group, points, q)]
             pictures += [_comparison(group, points, q, model, dataset) for q in shared]
     return pictures
 
@@ -64,24 +64,27 @@ def _said(run: Run, name: str) -> str:
     return f"{name.replace('_', ' ')} {plain}"
 
 
-def _all_have(runs: Sequence[Run], points: Sequence[Point], quantity: str) -> bool:
+def _comparable(runs: Sequence[Run], points: Sequence[Point], quantity: str) -> bool:
+    """Says whether all runs have a quantity, and by the same metric."""
     have = {point.run for point in points if point.quantity == quantity}
-    return all(run.name in have for run in runs)
+    same = quantity == EARLY_STOP or len({run.metric for run in runs}) == 1
+    return same and all(run.name in have for run in runs)
 
 
 def _comparison(
     runs: Sequence[Run], points: Sequence[Point], quantity: str, model: str, dataset: str
 ) -> Picture:
+    metric = runs[0].metric
     chosen = [point for point in points if point.run in {run.name for run in runs}]
     lines = _run_lines(runs, [point for point in chosen if point.quantity == quantity])
-    frame = frame_for(lines, chosen, quantity)
+    frame = frame_for(lines, chosen, quantity, metric)
     place = re.sub(r"[^\w.-]+", "_", f"{model}-{dataset}", flags=re.ASCII)
     return Picture(
-        f"compare-{place}-{quantity}",
-        f"{model} on {dataset}: {title_of(quantity).lower()}",
+        f"compare-{place}-{file_name(quantity, metric)}",
+        f"{model} on {dataset}: {name_of(quantity, metric)}",
         f"Tickets of each run, from its dense network on; dotted and hollow: random reinit. {BARS}"
-        + outside(frame),
-        functools.partial(draw_quantity, lines, quantity, frame),
+        + outside(frame, metric),
+        functools.partial(draw_quantity, lines, quantity, frame, metric),
     )
 
 

@@ -13,12 +13,9 @@ from lth_tf.analysis.levels import (
     EARLY_STOP,
     Point,
 )
+from lth_tf.metric import ACCURACY, Metric
 
-_LABELS = {
-    AT_EARLY_STOP: "test accuracy at early stopping (%)",
-    EARLY_STOP: "early-stopping iteration",
-    AT_END: "test accuracy at the end (%)",
-}
+_WHEN = {AT_EARLY_STOP: "at early stopping", AT_END: "at the end"}
 # Label, colour and marker of each arm.
 ARMS = {
     "ticket": ("tickets", canvas.COLOURS[0], canvas.MARKERS[0]),
@@ -27,9 +24,9 @@ ARMS = {
     "shuffled_mask": ("shuffled mask", canvas.COLOURS[3], canvas.MARKERS[3]),
     "random_mask_reinit": ("random mask, reinit", canvas.COLOURS[4], canvas.MARKERS[4]),
 }
-# Of the axis of accuracies, as a multiple of the best one's error: what is far below it would
-# squeeze the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
-_DEEPEST = 3
+# Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
+# the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
+_WORST = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,12 +48,12 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """The part of an axis of accuracies that is shown, as fractions.
+    """The part of an axis of accuracies, or another metric, that is shown, as fractions.
 
     Attributes:
         low: its lower end.
         high: its upper end.
-        cuts: whether something lies below it.
+        cuts: whether something worse lies outside of it.
     """
 
     low: float
@@ -64,23 +61,39 @@ class Frame:
     cuts: bool
 
 
-def label(quantity: str) -> str:
+def name_of(quantity: str, metric: Metric) -> str:
+    """Returns a quantity's name in a text."""
+    if quantity == EARLY_STOP:
+        return "early-stopping iteration"
+    when = _WHEN.get(quantity) or f"at iteration {int(quantity.rpartition('_')[2]):,}"
+    return f"test {metric.label} {when}"
+
+
+def label(quantity: str, metric: Metric) -> str:
     """Returns a quantity's name for an axis, with its unit."""
-    mark = quantity.rpartition("_")[2]
-    return _LABELS.get(quantity) or f"test accuracy at iteration {int(mark):,} (%)"
+    name = name_of(quantity, metric)
+    return name if quantity == EARLY_STOP else with_unit(name, metric)
 
 
-def draw_quantity(lines: Sequence[Line], quantity: str, frame: Frame | None = None) -> Figure:
+def with_unit(name: str, metric: Metric) -> str:
+    """Returns the name of something that the metric was measured of, with its unit."""
+    return f"{name} ({metric.unit})" if metric.unit else name
+
+
+def draw_quantity(
+    lines: Sequence[Line], quantity: str, frame: Frame | None = None, metric: Metric = ACCURACY
+) -> Figure:
     """Draws a quantity against density.
 
     Args:
         lines: what to draw.
         quantity: what it is.
         frame: of an axis of accuracies; by default `frame_of` what is drawn.
+        metric: what the accuracies are.
     """
     figure = canvas.new_figure()
     axes = figure.subplots()
-    draw_lines(axes, lines, quantity, frame)
+    draw_lines(axes, lines, quantity, frame, metric)
     canvas.legend_below(axes)
     return figure
 
@@ -112,32 +125,41 @@ def framed_points(lines: Sequence[Line]) -> list[Point]:
     return [*leading, *(point for point in others if point.density > sparsest / 1.05)]
 
 
-def frame_of(points: Sequence[Point]) -> Frame:
+def frame_of(points: Sequence[Point], metric: Metric = ACCURACY) -> Frame:
     """Returns the part of an axis of accuracies in which these points are shown."""
     lowest, highest = min(_ends(p)[0] for p in points), max(_ends(p)[1] for p in points)
-    floor = 1 - _DEEPEST * (1 - max(point.mean for point in points))
-    low = max(lowest, floor)
-    margin = 0.05 * (highest - low) or 0.005
-    return Frame(low - margin * (low == lowest), highest + margin, low > lowest)
+    means = [point.mean for point in points]
+    low, high = lowest, highest
+    if metric.is_fraction:
+        low = max(lowest, 1 - _WORST * (1 - max(means)))
+    elif not metric.higher_is_better and min(means) > 0:
+        high = min(highest, _WORST * min(means))
+    margin = 0.05 * (high - low) or 0.005 * max(1, abs(high))
+    cuts = (low, high) != (lowest, highest)
+    return Frame(low - margin * (low == lowest), high + margin * (high == highest), cuts)
 
 
 def draw_lines(
-    axes: Axes, lines: Sequence[Line], quantity: str, frame: Frame | None = None
+    axes: Axes,
+    lines: Sequence[Line],
+    quantity: str,
+    frame: Frame | None = None,
+    metric: Metric = ACCURACY,
 ) -> None:
     """Draws lines of a quantity against density, with bars from minimum to maximum."""
     points = framed_points(lines)
-    scale = 1 if quantity == EARLY_STOP else 100
+    scale = 1 if quantity == EARLY_STOP else metric.scale
     for line in lines:
         _draw_line(axes, line, scale)
-    axes.set_ylabel(label(quantity))
+    axes.set_ylabel(label(quantity, metric))
     if points:
         canvas.density_axis(axes, [p.density for line in lines if line.leads for p in line.points])
     if quantity == EARLY_STOP:
         axes.set_ylim(0, 1.05 * max((_ends(point)[1] for point in points), default=1))
         canvas.thousands(axes.yaxis)
     elif points:
-        frame = frame or frame_of(points)
-        axes.set_ylim(100 * frame.low, 100 * frame.high)
+        frame = frame or frame_of(points, metric)
+        axes.set_ylim(scale * frame.low, scale * frame.high)
 
 
 def _draw_line(axes: Axes, line: Line, scale: float) -> None:

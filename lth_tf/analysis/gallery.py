@@ -14,7 +14,7 @@ from lth_tf.analysis.figures import (
     draw_quantity,
     frame_of,
     framed_points,
-    label,
+    name_of,
     paper_lines,
 )
 from lth_tf.analysis.level_figures import draw_curves, draw_layers
@@ -29,6 +29,7 @@ from lth_tf.analysis.levels import (
 )
 from lth_tf.analysis.paper import published
 from lth_tf.experiment.results import at_mark
+from lth_tf.metric import Metric
 
 BARS = "Means; bars from minimum to maximum."
 
@@ -94,37 +95,46 @@ def _against_density(
     run: Run, points: Sequence[Point], paper: Sequence[Point], quantity: str
 ) -> Picture:
     lines = [*arm_lines(points, quantity), *paper_lines(paper, quantity)]
-    frame = frame_for(lines, points, quantity)
-    caption = BARS + outside(frame)
+    frame = frame_for(lines, points, quantity, run.metric)
+    caption = BARS + outside(frame, run.metric)
     if any(point.quantity == quantity for point in paper):
         caption += _of_paper(run)
     return Picture(
-        f"{run.slug}-{quantity}",
-        title_of(quantity),
+        f"{run.slug}-{file_name(quantity, run.metric)}",
+        _title(name_of(quantity, run.metric)),
         caption,
-        functools.partial(draw_quantity, lines, quantity, frame),
+        functools.partial(draw_quantity, lines, quantity, frame, run.metric),
     )
 
 
-def frame_for(lines: Sequence[Line], points: Sequence[Point], quantity: str) -> Frame | None:
+def file_name(quantity: str, metric: Metric) -> str:
+    """Returns a quantity's name, which is that of a column, with what the column holds."""
+    return quantity.replace("accuracy", metric.slug)
+
+
+def frame_for(
+    lines: Sequence[Line], points: Sequence[Point], quantity: str, metric: Metric
+) -> Frame | None:
     """Returns an axis of accuracies; marks share theirs, as in the paper, so that they compare."""
     if quantity == EARLY_STOP:
         return None
     drawn = framed_points(lines)
     if _is_mark(quantity):
         drawn = [point for point in points if _is_mark(point.quantity)]
-    return frame_of(drawn)
+    return frame_of(drawn, metric)
 
 
 def _is_mark(quantity: str) -> bool:
     return quantity == at_mark(quantity.rpartition("_")[2])
 
 
-def outside(frame: Frame | None) -> str:
-    """Says that something lies below the frame, if it does."""
+def outside(frame: Frame | None, metric: Metric) -> str:
+    """Says that something worse lies outside the frame, if it does."""
     if not frame or not frame.cuts:
         return ""
-    return f" What is below {100 * frame.low:.3g}% is outside the frame; levels.csv has it."
+    where, end = ("below", frame.low) if metric.higher_is_better else ("above", frame.high)
+    end = f"{metric.short(end)}{metric.unit}"
+    return f" What is {where} {end} is outside the frame; levels.csv has it."
 
 
 def _of_paper(run: Run) -> str:
@@ -136,19 +146,20 @@ def _of_paper(run: Run) -> str:
 
 
 def _curves(run: Run, points: Sequence[Point]) -> Picture:
+    change = "rise" if run.metric.higher_is_better else "fall"
     caption = (
         "Solid: tickets; dotted: the same masks with fresh weights; dashed: the dense network. "
         "Means, and bands from minimum to maximum of tickets and dense network. Validation "
-        "examples, as the test set is not measured at every evaluation. The first rise is outside "
-        "the frame."
+        f"examples, as the test set is not measured at every evaluation. The first {change} is "
+        "outside the frame."
     )
-    name = f"{run.slug}-accuracy_over_iterations"
     return Picture(
-        name, "Accuracy over iterations", caption, functools.partial(draw_curves, points)
+        f"{run.slug}-{run.metric.slug}_over_iterations",
+        _title(f"{run.metric.label} over iterations"),
+        caption,
+        functools.partial(draw_curves, points, run.metric),
     )
 
 
-def title_of(quantity: str) -> str:
-    """Returns a quantity's name as a title, without its unit."""
-    text = label(quantity).removesuffix(" (%)")
+def _title(text: str) -> str:
     return text[0].upper() + text[1:]

@@ -9,6 +9,9 @@ up to the first that does not pass, so that their number needs no correction eit
 
 Deep networks are not stopped early: their accuracies at the marked iterations (Figures 7 and 8)
 are compared instead, each mark an endpoint, and no iterations.
+
+A network that is judged by another metric has that for its accuracy; differences of one that is
+better the lower it is are a - a'.
 """
 
 import statistics
@@ -19,6 +22,7 @@ from lth_tf.analysis.statistics import Estimate, clopper_pearson, estimate, esti
 from lth_tf.analysis.verdict import Arm, Effect, Endpoint, LevelVerdict, Margins, Outcome, Verdict
 from lth_tf.experiment.plan import kind_of
 from lth_tf.experiment.results import Result
+from lth_tf.metric import ACCURACY, Metric
 
 # Digits after the point that differences keep: without the noise of floats behind them, accuracies
 # as far apart as a margin are always at it, never by chance on either side.
@@ -28,7 +32,11 @@ _Draws = Mapping[int, Sequence[Result]]  # an arm's results by replicate
 
 
 def judge(
-    results: Sequence[Result], margins: Margins, grid: int, marks: Sequence[int] = ()
+    results: Sequence[Result],
+    margins: Margins,
+    grid: int,
+    marks: Sequence[int] = (),
+    metric: Metric = ACCURACY,
 ) -> Verdict:
     """Judges the tickets of an experiment.
 
@@ -38,19 +46,20 @@ def judge(
         grid: iterations between evaluations. The early-stopping iteration is known no better than
             that, so that one below it (0 even, which has no logarithm) counts as `grid`.
         marks: iterations at which accuracies are judged instead of at early stopping.
+        metric: what the accuracies are.
 
     Raises:
         UserError: if a result has no test accuracy at a mark.
     """
-    at_marks = [at_mark(mark, margins) for mark in marks]
-    quantities = at_marks or at_early_stopping(margins, grid)
+    at_marks = [at_mark(mark, margins, metric) for mark in marks]
+    quantities = at_marks or at_early_stopping(margins, grid, metric)
     groups = _by_kind(results)
     levels: list[LevelVerdict] = []
     for level in sorted(level for level, kind in groups if kind == "ticket"):
         tested = all(before.outcome.passes for before in levels)
         levels.append(_judge_level(groups, level, quantities, tested))
     dense = groups.get((0, "dense"))
-    return Verdict(margins, tuple(levels), _arm(dense, quantities) if dense else None)
+    return Verdict(margins, tuple(levels), _arm(dense, quantities) if dense else None, metric)
 
 
 def _by_kind(results: Sequence[Result]) -> dict[tuple[int, str], dict[int, list[Result]]]:

@@ -1,4 +1,4 @@
-"""Figures of chosen levels: accuracy over iterations, and what is left of each layer."""
+"""Figures of chosen levels: the metric over iterations, and what is left of each layer."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from lth_tf.analysis import canvas
-from lth_tf.analysis.figures import frame_of
+from lth_tf.analysis.figures import frame_of, with_unit
 from lth_tf.analysis.levels import CURVE, LAYER, Point
+from lth_tf.metric import ACCURACY, Metric, percent
 
 # The share of a curve that sets its axis: the rise before it would squeeze the rest.
 _SETTLED = 0.1
 
 
-def draw_curves(points: Sequence[Point]) -> Figure:
-    """Draws validation accuracy over iterations: tickets solid, reinits dotted (Figure 3).
+def draw_curves(points: Sequence[Point], metric: Metric = ACCURACY) -> Figure:
+    """Draws the validation metric over iterations: tickets solid, reinits dotted (Figure 3).
 
     Bands are from minimum to maximum of the tickets; there are none of a single replicate.
     """
@@ -26,15 +27,16 @@ def draw_curves(points: Sequence[Point]) -> Figure:
         for arm, line in (("dense", "--"), ("ticket", "-"), ("reinit", ":")):
             chosen = [p for p in curves if p.level == level and p.arm == arm]
             if chosen:
-                _draw_curve(axes, chosen, colour, line, f"{_percent(chosen[0])} {arm}")
+                name = f"{percent(chosen[0].density)} {arm}"
+                _draw_curve(axes, chosen, metric.scale, colour, line, name)
     last = max(point.iteration for point in curves)
     settled = [point for point in curves if point.iteration >= _SETTLED * last]
-    frame = frame_of(settled)
-    axes.set_ylim(100 * frame.low, 100 * frame.high)
+    frame = frame_of(settled, metric)
+    axes.set_ylim(metric.scale * frame.low, metric.scale * frame.high)
     axes.set_xlim(0, last)
     canvas.thousands(axes.xaxis)
     axes.set_xlabel("iteration")
-    axes.set_ylabel("validation accuracy (%)")
+    axes.set_ylabel(with_unit(f"validation {metric.label}", metric))
     canvas.legend_below(axes, columns=3)
     return figure
 
@@ -52,7 +54,7 @@ def draw_layers(points: Sequence[Point]) -> Figure:
         means = [100 * point.mean for point in chosen]
         low = [max(0, m - 100 * p.min) for m, p in zip(means, chosen, strict=True)]
         high = [max(0, 100 * p.max - m) for m, p in zip(means, chosen, strict=True)]
-        name = f"{_percent(chosen[0])} in all"
+        name = f"{percent(chosen[0].density)} in all"
         axes.errorbar(places, means, [low, high], color=colour, marker=marker, label=name)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -68,12 +70,14 @@ def draw_layers(points: Sequence[Point]) -> Figure:
     return figure
 
 
-def _draw_curve(axes: Axes, points: Sequence[Point], colour: str, line: str, name: str) -> None:
+def _draw_curve(
+    axes: Axes, points: Sequence[Point], scale: int, colour: str, line: str, name: str
+) -> None:
     iterations = [point.iteration for point in points]
-    means = [100 * point.mean for point in points]
+    means = [scale * point.mean for point in points]
     axes.plot(iterations, means, color=colour, linestyle=line, linewidth=1.4, label=name)
     if line != ":":
-        low, high = [100 * point.min for point in points], [100 * point.max for point in points]
+        low, high = [scale * point.min for point in points], [scale * point.max for point in points]
         axes.fill_between(iterations, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
@@ -82,7 +86,3 @@ def _levels(points: Sequence[Point]) -> dict[int, tuple[str, str]]:
     levels = sorted({point.level for point in points})
     styles = iter(zip(canvas.LEVEL_COLOURS, canvas.MARKERS, strict=False))
     return {level: next(styles) if level else (canvas.GREY, "") for level in levels}
-
-
-def _percent(point: Point) -> str:
-    return f"{100 * point.density:.3g}%"

@@ -6,6 +6,7 @@ from lth_tf.analysis.curves import Run
 from lth_tf.analysis.paper import published
 from lth_tf.analysis.statistics import standard_error
 from lth_tf.analysis.verdict import Verdict
+from lth_tf.metric import percent
 
 
 def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
@@ -37,13 +38,23 @@ def _progress(run: Run) -> str:
 
 
 def _margins(verdict: Verdict, marks: Sequence[int]) -> str:
-    margins = verdict.margins
-    points = f"{100 * margins.accuracy:.3g} points of test accuracy"
+    margins, metric = verdict.margins, verdict.metric
+    of_metric = f"{metric.short(margins.accuracy)}{metric.points} of test {metric.label}"
     if marks:
-        text = f"Margin: a ticket may be {points} worse at each marked iteration."
+        text = f"Margin: a ticket may be {of_metric} worse at each marked iteration."
     else:
-        share = f"{100 * margins.iterations:.3g}% later"
-        text = f"Margins: a ticket may be {points} worse at early stopping, and stop {share}."
+        later = f"{percent(margins.iterations)} later"
+        text = f"Margins: a ticket may be {of_metric} worse at early stopping, and stop {later}."
+    if margins.is_share:
+        text += (
+            f" The margin of {metric.label} is a hundredth of the dense networks' mean at early "
+            "stopping."
+        )
+    if not metric.higher_is_better:
+        text += (
+            f" Less {metric.label} is better: its differences are counted such that they are "
+            "positive where the ticket is better."
+        )
     return (
         f"{text} A level is superior if the bounds show no loss at all, supported if they are "
         "within the margins, refuted if one is beyond its margin; bounds are one-sided 95% ones "
@@ -63,13 +74,13 @@ def _early_stopping(run: Run, marks: Sequence[int]) -> str:
 
 
 def _test_set(run: Run, verdict: Verdict) -> str:
-    if verdict.dense is None:
+    if verdict.dense is None or not verdict.metric.is_fraction:
         return ""
     accuracy = next(iter(verdict.dense.estimates.values())).mean
     error = 100 * standard_error(accuracy, run.data.test_size)
     return (
         f"The {run.data.test_size:,} test examples leave a standard error of {error:.2f} points "
-        f"in an accuracy of {100 * accuracy:.2f}%."
+        f"in an accuracy of {verdict.metric.text(accuracy)}."
     )
 
 

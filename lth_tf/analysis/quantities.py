@@ -7,6 +7,7 @@ from collections.abc import Callable
 from lth_tf.analysis.verdict import Margins
 from lth_tf.errors import UserError
 from lth_tf.experiment.results import Result
+from lth_tf.metric import ACCURACY, Metric
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,16 +29,20 @@ class Quantity:
     is_ratio: bool = False
 
 
-def at_early_stopping(margins: Margins, grid: int) -> list[Quantity]:
-    """Returns test accuracy at early stopping and the early-stopping iteration.
+def at_early_stopping(margins: Margins, grid: int, metric: Metric = ACCURACY) -> list[Quantity]:
+    """Returns the test metric at early stopping and the early-stopping iteration.
 
     Args:
         margins: how much worse a ticket may be.
         grid: iterations between evaluations, and the smallest iteration that is counted.
+        metric: what the network is judged by.
     """
 
     def accuracy(result: Result) -> float:
         return result.test_accuracy_at_early_stop
+
+    def gain(result: Result) -> float:
+        return metric.gain(accuracy(result))
 
     def iteration(result: Result) -> int:
         return result.early_stop_iteration
@@ -47,17 +52,18 @@ def at_early_stopping(margins: Margins, grid: int) -> list[Quantity]:
 
     slack = math.log1p(margins.iterations)
     return [
-        Quantity("test accuracy at early stopping", accuracy, accuracy, margins.accuracy),
+        Quantity(f"test {metric.label} at early stopping", accuracy, gain, margins.accuracy),
         Quantity("early-stopping iteration", iteration, speed, slack, is_ratio=True),
     ]
 
 
-def at_mark(mark: int, margins: Margins) -> Quantity:
-    """Returns test accuracy at a marked iteration.
+def at_mark(mark: int, margins: Margins, metric: Metric = ACCURACY) -> Quantity:
+    """Returns the test metric at a marked iteration.
 
     Args:
         mark: the iteration.
         margins: how much worse a ticket may be.
+        metric: what the network is judged by.
     """
 
     def accuracy(result: Result) -> float:
@@ -68,4 +74,8 @@ def at_mark(mark: int, margins: Margins) -> Quantity:
             )
         return result.test_accuracy_at[mark]
 
-    return Quantity(f"test accuracy at iteration {mark:,}", accuracy, accuracy, margins.accuracy)
+    def gain(result: Result) -> float:
+        return metric.gain(accuracy(result))
+
+    name = f"test {metric.label} at iteration {mark:,}"
+    return Quantity(name, accuracy, gain, margins.accuracy)

@@ -30,7 +30,7 @@ from lth_tf.analysis.tables import (
     spread_table,
     verdict_table,
 )
-from lth_tf.analysis.verdict import Margins, margins_for
+from lth_tf.analysis.verdict import Margins, margins_for, share_of_dense
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +38,22 @@ class Wanted:
     """Margins that are wanted instead of those of the data set.
 
     Attributes:
-        accuracy: by how much a ticket's accuracy may be lower, a fraction; None: the data set's.
+        accuracy: by how many points a ticket's accuracy may be worse, or by how much another
+            metric; None: the data set's, or a hundredth of the dense networks' metric.
         iterations: by which share it may stop later; None: the data set's.
     """
 
     accuracy: float | None = None
     iterations: float | None = None
 
-    def margins(self, dataset: str) -> Margins:
-        """Returns the margins for a data set."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return dataclasses.replace(margins_for(dataset), **given)
+    def margins(self, run: Run) -> Margins:
+        """Returns the margins for a run."""
+        margins = margins_for(run.experiment.recipe.dataset)
+        if self.iterations is not None:
+            margins = dataclasses.replace(margins, iterations=self.iterations)
+        if self.accuracy is not None:
+            return dataclasses.replace(margins, accuracy=self.accuracy / run.metric.scale)
+        return margins if run.metric.is_fraction else share_of_dense(margins, run.results)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +129,7 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
 
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
     recipe, marks = run.experiment.recipe, _judged_marks(run)
-    verdict = judge(run.results, wanted.margins(recipe.dataset), recipe.eval_every, marks)
+    verdict = judge(run.results, wanted.margins(run), recipe.eval_every, marks, run.metric)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)

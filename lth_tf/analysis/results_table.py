@@ -7,15 +7,18 @@ from rich.table import Table
 
 from lth_tf.experiment.plan import ARMS, kind_of
 from lth_tf.experiment.results import Result
+from lth_tf.metric import ACCURACY, Metric
 
 
-def results_table(results: Sequence[Result]) -> Table:
+def results_table(results: Sequence[Result], metric: Metric = ACCURACY) -> Table:
     """Returns a table with a row per level and arm, means over the replicates.
 
     Args:
         results: finished trainings.
+        metric: what their accuracies are.
     """
-    table = Table(header_style="bold")
+    caption = None if metric == ACCURACY else f"test: {metric.label}"
+    table = Table(header_style="bold", caption=caption)
     for title in ("level", "arm", "density", "early stop", "test there", "test at end", "seconds"):
         table.add_column(title, justify="left" if title == "arm" else "right")
     dense = _mean(by_level(results).get((0, "dense"), []), "test_accuracy_at_early_stop")
@@ -26,10 +29,10 @@ def results_table(results: Sequence[Result]) -> Table:
             arm,
             f"{group[0].density:.2%}",
             f"{_mean(group, 'early_stop_iteration'):,.0f}",
-            f"{accuracy:.2%}",
-            f"{_mean(group, 'test_accuracy_final'):.2%}",
+            metric.text(accuracy),
+            metric.text(_mean(group, "test_accuracy_final")),
             f"{_mean(group, 'seconds'):.1f}",
-            style="green" if level and accuracy >= dense else None,
+            style="green" if level and metric.gain(accuracy) >= metric.gain(dense) else None,
         )
     return table
 

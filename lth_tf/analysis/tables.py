@@ -1,7 +1,7 @@
 """Tables of the report: the verdict and what it is made of, as text."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lth_tf.analysis.curves import Run
 from lth_tf.analysis.figures import ARMS, label
@@ -9,6 +9,7 @@ from lth_tf.analysis.levels import EARLY_STOP, Point
 from lth_tf.analysis.paper import paper_value
 from lth_tf.analysis.statistics import Estimate
 from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Verdict
+from lth_tf.metric import Metric, percent
 
 _NONE = "-"
 
@@ -34,13 +35,14 @@ class Table:
 
 def verdict_table(verdict: Verdict) -> Table:
     """Returns each level's verdict, with the estimates and bounds of both endpoints."""
-    headers = [_compared(e.name, e.is_ratio, "dense") for e in _endpoints(verdict)]
+    metric = verdict.metric
+    headers = [_compared(e.name, e.is_ratio, "dense", metric) for e in _endpoints(verdict)]
     rows = [
         [
             str(level.level),
             percent(level.density),
             str(level.outcome) if level.tested else f"({level.outcome})",
-            *(_with_bounds(e.estimate, e.is_ratio) for e in level.endpoints),
+            *(_with_bounds(e.estimate, e.is_ratio, metric) for e in level.endpoints),
             *[_NONE] * (len(headers) - len(level.endpoints)),
             _holding(level),
         ]
@@ -67,15 +69,15 @@ def verdict_table(verdict: Verdict) -> Table:
 
 def spread_table(verdict: Verdict) -> Table:
     """Returns each endpoint's own verdict, with the spread over the replicates."""
-    endpoints = _endpoints(verdict)
+    endpoints, metric = _endpoints(verdict), verdict.metric
     columns = ["level", "weights remaining", "replicates"]
     for endpoint in endpoints:
-        columns += [_compared(endpoint.name, endpoint.is_ratio, "dense"), "its verdict"]
+        columns += [_compared(endpoint.name, endpoint.is_ratio, "dense", metric), "its verdict"]
     rows = []
     for level in verdict.levels:
         row = [str(level.level), percent(level.density), str(len(level.replicates))]
         for endpoint in level.endpoints:
-            row += [_spread(endpoint.estimate, endpoint.is_ratio), str(endpoint.outcome)]
+            row += [_spread(endpoint.estimate, endpoint.is_ratio, metric), str(endpoint.outcome)]
         rows.append(row + [_NONE] * (len(columns) - len(row)))
     note = "Minimum to maximum over the replicates. A level's verdict is its weakest endpoint's."
     return Table("Each endpoint", columns, rows, note)
@@ -83,6 +85,7 @@ def spread_table(verdict: Verdict) -> Table:
 
 def effects_table(verdict: Verdict) -> Table | None:
     """Returns how tickets compare with the controls; None if there are no controls."""
+    metric = verdict.metric
     names = list(dict.fromkeys((e.name, e.is_ratio) for v in verdict.levels for e in v.effects))
     rows = []
     for level in verdict.levels:
@@ -90,7 +93,7 @@ def effects_table(verdict: Verdict) -> Table | None:
             effects = {e.name: e for e in level.effects if e.control == control}
             if effects:
                 count = str(len(next(iter(effects.values())).replicates))
-                cells = [_effect(effects.get(name)) for name, _ in names]
+                cells = [_effect(effects.get(name), metric) for name, _ in names]
                 rows.append(
                     [str(level.level), percent(level.density), ARMS[control][0], count, *cells]
                 )
@@ -99,7 +102,7 @@ def effects_table(verdict: Verdict) -> Table | None:
         "draws are averaged first. It is shown where the bound is on the ticket's side."
     )
     columns = ["level", "weights remaining", "control", "replicates"]
-    columns += [_compared(name, is_ratio, "control") for name, is_ratio in names]
+    columns += [_compared(name, is_ratio, "control", metric) for name, is_ratio in names]
     return Table("Tickets against controls", columns, rows, note) if rows else None
 
 
@@ -125,13 +128,14 @@ def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table
                 percent(first.density),
                 arm.replace("_", " "),
                 str(first.n),
-                *(_measured(cells[level, arm, quantity]) for quantity in quantities),
+                *(_measured(cells[level, arm, quantity], run.metric) for quantity in quantities),
                 *(_of_paper(run, cells[level, arm, quantity], quantity) for quantity in published),
                 _censored(verdict, level, arm),
             ]
         )
-    columns = ["level", "weights remaining", "arm", "trainings", *map(label, quantities)]
-    columns += [f"the paper's {label(quantity)}" for quantity in published]
+    columns = ["level", "weights remaining", "arm", "trainings"]
+    columns += [label(quantity, run.metric) for quantity in quantities]
+    columns += [f"the paper's {label(quantity, run.metric)}" for quantity in published]
     note = "Means, and minimum to maximum over trainings."
     if any(row[-1] for row in rows):
         columns.append("minimum at the end")
@@ -144,40 +148,40 @@ def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table
     return Table("Measured", columns, rows, note)
 
 
-def percent(share: float) -> str:
-    """Writes a share in per cent with three digits."""
-    return f"{100 * share:.3g}%"
-
-
 def _endpoints(verdict: Verdict) -> Sequence[Endpoint]:
     return max((level.endpoints for level in verdict.levels), key=len, default=())
 
 
-def _compared(name: str, is_ratio: bool, other: str) -> str:
-    return f"{name}, ticket / {other}" if is_ratio else f"{name}, ticket minus {other} (points)"
+def _compared(name: str, is_ratio: bool, other: str, metric: Metric) -> str:
+    if is_ratio:
+        return f"{name}, ticket / {other}"
+    unit = f" ({metric.points.strip()})" if metric.points else ""
+    return f"{name}, {metric.minus('ticket', other)}{unit}"
 
 
-def _change(value: float, is_ratio: bool) -> str:
-    return f"{value:.2f}" if is_ratio else f"{100 * value:+z.2f}"
+def _change(is_ratio: bool, metric: Metric) -> Callable[[float], str]:
+    return "{:.2f}".format if is_ratio else metric.difference
 
 
-def _effect(effect: Effect | None) -> str:
+def _effect(effect: Effect | None, metric: Metric) -> str:
     if effect is None:
         return _NONE
-    return _with_bounds(effect.estimate, effect.is_ratio) + (", shown" if effect.shown else "")
+    text = _with_bounds(effect.estimate, effect.is_ratio, metric)
+    return text + (", shown" if effect.shown else "")
 
 
-def _with_bounds(found: Estimate, is_ratio: bool) -> str:
-    text = _change(found.mean, is_ratio)
+def _with_bounds(found: Estimate, is_ratio: bool, metric: Metric) -> str:
+    say = _change(is_ratio, metric)
     if found.lower is None or found.upper is None:
-        return text
-    return f"{text} ({_change(found.lower, is_ratio)} to {_change(found.upper, is_ratio)})"
+        return say(found.mean)
+    return f"{say(found.mean)} ({say(found.lower)} to {say(found.upper)})"
 
 
-def _spread(found: Estimate, is_ratio: bool) -> str:
+def _spread(found: Estimate, is_ratio: bool, metric: Metric) -> str:
+    say = _change(is_ratio, metric)
     if len(found.values) == 1:
-        return _change(found.mean, is_ratio)
-    return f"{_change(found.minimum, is_ratio)} to {_change(found.maximum, is_ratio)}"
+        return say(found.mean)
+    return f"{say(found.minimum)} to {say(found.maximum)}"
 
 
 def _holding(level: LevelVerdict) -> str:
@@ -186,22 +190,22 @@ def _holding(level: LevelVerdict) -> str:
     return f"{level.holding} of {count} ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
-def _measured(point: Point) -> str:
-    mean = _value(point.mean, point.quantity)
+def _measured(point: Point, metric: Metric) -> str:
+    say = _value(point.quantity, metric)
     if point.n == 1:
-        return mean
-    return f"{mean} ({_value(point.min, point.quantity)} to {_value(point.max, point.quantity)})"
+        return say(point.mean)
+    return f"{say(point.mean)} ({say(point.min)} to {say(point.max)})"
 
 
-def _value(value: float, quantity: str) -> str:
-    return f"{value:,.0f}" if quantity == EARLY_STOP else f"{100 * value:.2f}"
+def _value(quantity: str, metric: Metric) -> Callable[[float], str]:
+    return "{:,.0f}".format if quantity == EARLY_STOP else metric.number
 
 
 def _of_paper(run: Run, point: Point, quantity: str) -> str:
     if point.arm not in ("dense", "ticket"):
         return ""
     value = paper_value(run.experiment, quantity, point.density)
-    return "" if value is None else _value(value, quantity)
+    return "" if value is None else _value(quantity, run.metric)(value)
 
 
 def _censored(verdict: Verdict, level: int, arm: str) -> str:

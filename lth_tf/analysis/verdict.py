@@ -1,17 +1,25 @@
 """Verdict: what is found on an experiment's tickets; `lth_tf.analysis.judging` finds it.
 
 Accuracies and their differences are fractions; ratios are ticket over what it is compared with.
+Where a network is judged by another metric, that is meant where "accuracy" is said, and differences
+are counted so that they are positive where the ticket is better.
 """
 
 import dataclasses
 import enum
 import math
 import re
+import statistics
+from collections.abc import Sequence
 
 from lth_tf.analysis.statistics import Estimate
 from lth_tf.errors import UserError
+from lth_tf.experiment.plan import DENSE
+from lth_tf.experiment.results import Result
+from lth_tf.metric import ACCURACY, Metric
 
 _MNIST_LIKE = ("mnist", "mnist_5k", "fashion_mnist", "kmnist")
+_SHARE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +27,14 @@ class Margins:
     """How much worse a ticket may be and still pass, set before looking.
 
     Attributes:
-        accuracy: by how much its test accuracy may be lower, a fraction (0.002: 0.2 points).
+        accuracy: by how much its test accuracy may be worse, a fraction (0.002: 0.2 points).
         iterations: by which share of j it may stop later, a fraction.
+        is_share: whether `accuracy` was taken as a share of the dense networks' mean.
     """
 
     accuracy: float
     iterations: float
+    is_share: bool = False
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
@@ -42,6 +52,20 @@ def margins_for(dataset: str) -> Margins:
     """
     like_mnist = re.split("[/:]", dataset)[0] in _MNIST_LIKE
     return Margins(accuracy=0.002 if like_mnist else 0.005, iterations=0.10)
+
+
+def share_of_dense(margins: Margins, results: Sequence[Result]) -> Margins:
+    """Returns margins whose `accuracy` is a hundredth of the dense networks' mean.
+
+    Points of accuracy mean nothing for a metric in other units.
+
+    Args:
+        margins: what else is allowed.
+        results: finished trainings; without a dense network the margin is 0.
+    """
+    dense = [r.test_accuracy_at_early_stop for r in results if r.arm == DENSE]
+    mean = abs(statistics.fmean(dense)) if dense else 0.0
+    return dataclasses.replace(margins, accuracy=_SHARE * mean, is_share=True)
 
 
 class Outcome(enum.StrEnum):
@@ -154,11 +178,13 @@ class Verdict:
         margins: what it was judged by.
         levels: every level that has tickets, dense to sparse.
         dense: the dense networks of all replicates; None if there is none.
+        metric: what is said of accuracies holds of.
     """
 
     margins: Margins
     levels: tuple[LevelVerdict, ...]
     dense: Arm | None
+    metric: Metric = ACCURACY
 
     @property
     def headline(self) -> LevelVerdict | None:

@@ -40,7 +40,10 @@ class Found:
 
     @property
     def results(self) -> "pandas.DataFrame":
-        """results.csv: a row for each finished training, accuracies as fractions."""
+        """results.csv: a row for each finished training, accuracies as fractions.
+
+        They are values of the model's first metric where that is something else.
+        """
         import pandas
 
         return pandas.read_csv(self.folder / "results.csv")

@@ -11,6 +11,7 @@ from lth_tf.errors import UserError
 from lth_tf.experiment.given import fitted
 from lth_tf.experiment.plan import Experiment
 from lth_tf.importing import names_function
+from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.own import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
@@ -65,6 +66,11 @@ class Network:
             "loss": objective.describe(),
             "metric": objective.metric.name,
         }
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What the network is judged by."""
+        return Metric.named(self.described["metric"]) if self.is_own else ACCURACY
 
     @cached_property
     def rates(self) -> dict[str, float]:

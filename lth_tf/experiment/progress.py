@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result
+from lth_tf.metric import ACCURACY, Metric
 from lth_tf.training.measure import Row
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,11 @@ class ProgressListener(contextlib.AbstractContextManager):
     """Draws a bar with the remaining time and the last accuracy; logs a line per training."""
 
     def __init__(
-        self, console: Console, experiment: Experiment, pending: Sequence[Training]
+        self,
+        console: Console,
+        experiment: Experiment,
+        pending: Sequence[Training],
+        metric: Metric = ACCURACY,
     ) -> None:
         """Makes the listener.
 
@@ -35,7 +40,10 @@ class ProgressListener(contextlib.AbstractContextManager):
             console: where to draw.
             experiment: what is run.
             pending: the trainings that are not complete yet.
+            metric: what their accuracies are.
         """
+        self._metric = metric
+        self._test = "test" if metric == ACCURACY else f"test {metric.label}"
         self._experiment = experiment
         self._iterations = experiment.recipe.iterations
         self._total = sum(self._length(training) for training in pending)
@@ -75,7 +83,8 @@ class ProgressListener(contextlib.AbstractContextManager):
         """Moves the bar on; in a file, a line a minute."""
         self._now[training] = row.iteration - self._iterations + self._length(training)
         now = self._done + sum(self._now.values())
-        state = f"{row.iteration:,}/{self._iterations:,}  validation {row.validation_accuracy:.1%}"
+        validation = self._metric.text(row.validation_accuracy, decimals=1)
+        state = f"{row.iteration:,}/{self._iterations:,}  validation {validation}"
         # Short: on a terminal of 80 columns the remaining time must find room behind it.
         self._bar.update(self._task, completed=now, description=f"{_place(training)}  {state}")
         if not self._drawn and time.monotonic() - self._beat > _HEARTBEAT:
@@ -88,11 +97,12 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._now.pop(training, None)
         self._done += self._length(training)
         _log.info(
-            "%s  early stop at %s: test %.2f%%  at end: %.2f%%  %.1f s",
+            "%s  early stop at %s: %s %s  at end: %s  %.1f s",
             _name(training, result.density),
             f"{result.early_stop_iteration:,}",
-            100 * result.test_accuracy_at_early_stop,
-            100 * result.test_accuracy_final,
+            self._test,
+            self._metric.text(result.test_accuracy_at_early_stop),
+            self._metric.text(result.test_accuracy_final),
             result.seconds,
         )
 

@@ -22,6 +22,7 @@ from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.worker import Worker
 from lth_tf.formats.saved_model import export_saved_model as export
+from lth_tf.metric import Metric
 from lth_tf.training.distribution import (
     count_gpus,
     leave_gpus,
@@ -95,12 +96,12 @@ def run_experiment(
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
-        with ProgressListener(console, experiment, pending) as listener:
+        with ProgressListener(console, experiment, pending, network.metric) as listener:
             _run_pending(network, given, store, settings, team, pending, listener, should_stop)
         if export_saved_model:
             _export_all(store, network, plan)
         results = store.update_results()
-        _conclude(results, folder, console)
+        _conclude(results, network.metric, folder, console)
     return results
 
 
@@ -151,10 +152,10 @@ def _heed(should_stop: Callable[[], bool], team: Team) -> None:
         raise KeyboardInterrupt
 
 
-def _conclude(results: Sequence[Result], folder: Path, console: Console) -> None:
+def _conclude(results: Sequence[Result], metric: Metric, folder: Path, console: Console) -> None:
     report = folder / "report"
     (section,) = write_report([folder], report, command=f"python -m lth_tf.report {folder}")
-    console.print(results_table(results))
+    console.print(results_table(results, metric))
     _log.info(section.headline)
     _log.info("Report: %s", report / "report.html")
     _log.info("To watch the trainings: tensorboard --logdir %s", folder.parent)

@@ -13,6 +13,7 @@ from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result
 from lth_tf.formats.tensorflow_files import writing
+from lth_tf.metric import Metric
 from lth_tf.training.measure import Row
 from lth_tf.training.trainer import Outcome
 
@@ -20,18 +21,22 @@ from lth_tf.training.trainer import Outcome
 class TensorBoardLog(contextlib.AbstractContextManager):
     """Writes one training's events into its folder."""
 
-    def __init__(self, folder: Path, experiment: Experiment, training: Training) -> None:
+    def __init__(
+        self, folder: Path, experiment: Experiment, training: Training, metric: Metric
+    ) -> None:
         """Opens the event file and writes the hyperparameters.
 
         Args:
             folder: the training's folder.
             experiment: its recipe's fields become hyperparameters.
             training: the training.
+            metric: what its accuracies are.
 
         Raises:
             UserError: if it cannot be written; the other methods raise this too.
         """
         self._folder = folder
+        self._metric = metric.slug
         fields = {**experiment.recipe.to_json(), "seed": experiment.seed, **vars(training)}
         values = {k: v if isinstance(v, int | float | str) else str(v) for k, v in fields.items()}
         with writing(folder):
@@ -45,7 +50,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
         scalars = {
             "loss/train": row.train_loss,
             "loss/validation": row.validation_loss,
-            "accuracy/validation": row.validation_accuracy,
+            f"{self._metric}/validation": row.validation_accuracy,
             "learning_rate": row.learning_rate,
         }
         with writing(self._folder):
@@ -64,7 +69,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
         for row in outcome.rows:
             if row.test_accuracy is not None:
                 with self._writer.as_default(row.iteration):
-                    tf.summary.scalar("accuracy/test", row.test_accuracy)
+                    tf.summary.scalar(f"{self._metric}/test", row.test_accuracy)
         with self._writer.as_default(result.iterations):
             tf.summary.scalar("density/all", result.density)
             for name, mask in masks.items():

@@ -103,7 +103,7 @@ class Worker:
         start, state = share(self._team, start, read_state(checkpoint))
         saving = self._saving(checkpoint, should_stop)
         rows: list[Row] = []
-        with TensorBoardLog(folder, self._experiment, training) as log:
+        with TensorBoardLog(folder, self._experiment, training, self._network.metric) as log:
 
             def on_row(row: Row) -> None:
                 rows.append(row)

@@ -48,14 +48,14 @@ class Row:
     test_accuracy: float | None = None
 
 
-def write_run(folder, model="lenet", finished=None, recipe=None, **experiment):
+def write_run(folder, model="lenet", finished=None, recipe=None, objective=None, **experiment):
     """Writes a run directory with made-up numbers; `finished` says of which trainings."""
     recipe = RECIPES[model].override(**recipe or {})
     experiment = Experiment(recipe=recipe, **experiment)
     image = ImageInfo((28, 28, 1), 10, 60_000, 10_000)
     store = Store(folder)
     with store.lock():
-        store.begin(experiment, image, START)
+        store.begin(experiment, image, START, objective)
     for training in make_plan(experiment):
         if finished is None or finished(training):
             _write_training(store, recipe, training)

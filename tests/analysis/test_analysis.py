@@ -1,5 +1,6 @@
 """The table at the end of a run, from results made by hand."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ from rich.console import Console
 
 from lth_tf.analysis.results_table import by_level, results_table
 from lth_tf.experiment.results import Result
+from lth_tf.metric import Metric
 
 DENSITIES = [1.0, 0.8, 0.64]
 
@@ -53,6 +55,17 @@ def test_the_table_has_the_means_and_marks_winning_tickets():
         ["1", "ticket", "80.00%", "150", "86.00%", "85.00%", "2.0"],
         ["2", "ticket", "64.00%", "50", "84.00%", "83.00%", "2.0"],
     ]
+
+
+def test_the_table_of_an_error_marks_tickets_that_err_less():
+    results = [result(0, 0.30), result(1, 0.29), result(2, 0.31)]
+    table = results_table(results, Metric.named("mean_absolute_error"))
+    assert [row.style for row in table.rows] == [None, "green", None]
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(table)
+    assert "test: mean absolute error" in capture.get()
+    assert re.search(r"0\.2900 │ +0\.2800", capture.get())
 
 
 def test_analysis_knows_no_tensorflow():

@@ -35,8 +35,10 @@ from lth_tf.analysis.levels import (
     shown_levels,
 )
 from lth_tf.analysis.paper import RECIPES, paper_points, paper_value, published
+from lth_tf.analysis.report import Wanted
 from lth_tf.analysis.verdict import margins_for
 from lth_tf.experiment.plan import Experiment
+from lth_tf.metric import Metric
 
 AGAINST_DENSITY = ("early_stop_iteration", "test_accuracy_at_early_stop", "test_accuracy_final")
 ARMS = ("ticket", "reinit", "random_mask")
@@ -372,11 +374,16 @@ def point(mean, low, high):
     return Point("r", 1, 0.5, "ticket", AT_EARLY_STOP, None, 2, mean, low, high)
 
 
-def test_accuracies_far_below_the_best_do_not_squeeze_the_others():
+def test_what_is_far_worse_than_the_best_does_not_squeeze_the_others():
     frame = frame_of([point(0.98, 0.97, 0.99), point(0.2, 0.1, 0.3)])
     assert frame.cuts and frame.low == pytest.approx(0.94)
     frame = frame_of([point(0.98, 0.97, 0.99), point(0.96, 0.95, 0.97)])
     assert not frame.cuts and frame.low < 0.95 and frame.high > 0.99
+    error = Metric.named("mean_absolute_error")
+    frame = frame_of([point(0.02, 0.01, 0.03), point(0.8, 0.7, 0.9)], error)
+    assert frame.cuts and frame.high == pytest.approx(0.06) and frame.low < 0.01
+    frame = frame_of([point(20, 10, 30), point(-0.5, -1, 0)], error)
+    assert not frame.cuts and frame.low < -1 and frame.high > 30
 
 
 def test_density_runs_downwards_on_a_logarithmic_axis(full):
@@ -432,3 +439,27 @@ def test_the_labels_of_densities_do_not_touch():
     ticks = axes.get_xticks()
     assert ticks[0] == 100 and 8 <= len(ticks) <= 12
     assert all(one / other > 1.3 for one, other in itertools.pairwise(ticks))
+
+
+def test_the_margin_of_an_error_is_in_its_own_unit(make_run, tmp_path):
+    objective = {"metric": "mean_absolute_error"}
+    made = {"rounds": 1, "replicates": 2}
+    folders = [
+        make_run(tmp_path / "accuracy", **made),
+        make_run(tmp_path / "error", objective=objective, **made),
+    ]
+    accuracy, error = read_runs(folders)
+    assert Wanted(0.4).margins(accuracy).accuracy == pytest.approx(0.004)
+    assert Wanted(0.4).margins(error).accuracy == 0.4
+    dense = [r.test_accuracy_at_early_stop for r in error.results if r.arm == "dense"]
+    assert Wanted().margins(error).accuracy == pytest.approx(0.01 * sum(dense) / len(dense))
+
+
+def test_runs_with_different_metrics_share_the_figure_of_iterations_only(make_run, tmp_path):
+    runs = [
+        make_run(tmp_path / "accuracy", rounds=1),
+        make_run(tmp_path / "error", rounds=1, objective={"metric": "mean_absolute_error"}),
+    ]
+    assert call(*runs, f"--out={tmp_path / 'out'}") == 0
+    compared = {path.stem for path in (tmp_path / "out").glob("compare-*")}
+    assert compared == {"compare-lenet-mnist-early_stop_iteration"}

@@ -13,6 +13,7 @@ from lth_tf.analysis.sentence import verdict_sentence
 from lth_tf.analysis.verdict import Margins, Outcome, margins_for
 from lth_tf.errors import UserError
 from lth_tf.experiment.results import Result
+from lth_tf.metric import Metric
 
 MARGINS = Margins(accuracy=0.002, iterations=0.10)
 DENSITIES = [1.0, 0.8, 0.64, 0.512, 0.4096]
@@ -526,3 +527,30 @@ def test_wider_margins_never_make_an_outcome_weaker(replicates, margin):
         for m in (margin, margin + 1)
     )
     assert strict <= wide
+
+
+# Other metrics
+
+ERROR = Metric.named("mean_squared_error")
+
+
+@pytest.mark.parametrize("marks", [(), (1000,)])
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [(-0.010, "superior"), (0.0, "superior"), (0.001, "supported"), (0.010, "refuted")],
+)
+def test_an_error_is_better_the_lower_it_is(change, outcome, marks):
+    def of(arm, level, error):
+        return [result(r, level, arm, error, at=dict.fromkeys(marks, error)) for r in range(3)]
+
+    arms = [*of("dense", 0, 0.5), *of("ticket", 1, 0.5 + change), *of("reinit_0", 1, 0.6)]
+    judged = judge(arms, MARGINS, 100, marks, ERROR)
+    first = judged.levels[0]
+    assert first.outcome == outcome and first.holding == 3 * (change <= 0)
+    assert first.endpoints[0].estimate.mean == close(-change)
+    assert first.effects[0].shown and first.effects[0].estimate.mean == close(0.1 - change)
+    assert first.arms["ticket"].estimates[first.endpoints[0].name].mean == close(0.5 + change)
+    when = " at iteration 1,000" if marks else ""
+    said = f"test mean squared error{when} better by {ERROR.difference(-change)} ("
+    assert said in verdict_sentence(judged)
+    assert "points" not in verdict_sentence(judged)
