@@ -16,6 +16,7 @@ _HOMES = {
     "Result": "lth_tf.experiment.results",
     "Rewind": "lth_tf.training.rewind",
     "Schedule": "lth_tf.training.optimizers",
+    "Settings": "lth_tf.experiment.settings",
     "Ticket": "lth_tf.formats.ticket",
     "UserError": "lth_tf.errors",
     "compact": "lth_tf.pruning.structured",

@@ -1,0 +1,33 @@
+"""The pages' code runs as it stands, and the API page is what the docstrings say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+_BLOCK = re.compile(r"^```python(?: file=(\S+))?\n(.*?)^```$", re.M | re.S)
+
+
+def test_the_guide_runs_from_top_to_bottom(tmp_path):
+    script = []
+    for name, code in _BLOCK.findall((DOCS / "guide.md").read_text(encoding="utf-8")):
+        if name:
+            (tmp_path / name).write_text(code)
+        else:
+            script.append(code)
+    (tmp_path / "guide.py").write_text("\n".join(script))
+    done = subprocess.run(
+        [sys.executable, "guide.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "2 replicates" in done.stdout
+    assert (tmp_path / "runs/digits/report/report.html").exists()
+    assert (tmp_path / "digits.safetensors").exists()
+
+
+def test_the_api_page_is_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    import make_api
+
+    assert (DOCS / "api.md").read_text(encoding="utf-8") == make_api.page()
