@@ -1,6 +1,7 @@
 """Arithmetic: the operations that a network takes, and how many a second this machine does."""
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,23 @@ def multiply_adds(model: keras.Model) -> dict[str, int]:
         positions = int(np.prod(output[1:-1])) if kernel.kind == "conv" else 1
         found[kernel.name] = kernel.size * positions
     return found
+
+
+def remaining_multiply_adds(model: keras.Model, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Returns the multiply-adds for one image: of all weights, and of those that remain.
+
+    Each weight takes part in as many: one, or one at each position of its convolution.
+
+    Args:
+        model: the model.
+        masks: boolean arrays by kernel name.
+    """
+    work = multiply_adds(model)
+    remaining = {
+        name: count // masks[name].size * int(masks[name].sum()) if name in masks else count
+        for name, count in work.items()
+    }
+    return sum(work.values()), sum(remaining.values())
 
 
 def training_operations(model: keras.Model) -> int:
