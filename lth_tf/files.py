@@ -74,8 +74,11 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     try:
         with writing(folder):
             temporary.mkdir(parents=True)
-            yield temporary
+        yield temporary
+        with writing(folder):
             temporary.rename(folder)
+    except UserError as error:  # whoever reads it knows the folder by its own name
+        raise UserError(str(error).replace(str(temporary), str(folder))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
