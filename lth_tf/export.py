@@ -55,7 +55,10 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "~/tensorflow_datasets.", **common,
     )  # fmt: skip
     flags.DEFINE_bool(
-        "table", True, "Measure what sparsity buys: bytes, multiply-adds, latency.", **common
+        "table",
+        True,
+        "Measure what sparsity buys: bytes, multiply-adds, latency; --notable leaves it out.",
+        **common,
     )
     flags.DEFINE_integer(
         "threads", 1, "Threads to measure latency with; 0 for all cores.", lower_bound=0, **common

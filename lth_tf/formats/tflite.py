@@ -54,16 +54,16 @@ def _smaller(model: keras.Model, quantize: str) -> tuple[bytes, str]:
         )
     if len(sparse) >= len(dense):
         return dense, f"{kind} weights, stored densely: too few are zero for less bytes"
-    found, problem = _logits(sparse, images)
+    found, _ = _logits(sparse, images)
     if found is None:
         return dense, (
-            f"{kind} weights, stored densely: TFLite's default delegate cannot run them sparse, "
-            f"{len(sparse):,} bytes ({problem})"
+            f"{kind} weights, stored densely: TFLite's default delegate cannot run them sparse "
+            f"({len(sparse):,} bytes); --quantize=none may be smaller"
         )
     if not np.allclose(found, wanted, rtol=0, atol=_ROUNDING * np.abs(wanted).max()):
         return dense, (
-            f"{kind} weights, stored densely: TFLite computes other logits from them sparse, "
-            f"{len(sparse):,} bytes"
+            f"{kind} weights, stored densely: TFLite computes wrong logits from them sparse "
+            f"({len(sparse):,} bytes); --quantize=none may be smaller"
         )
     return sparse, f"{kind} weights, stored sparsely"
 

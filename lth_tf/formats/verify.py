@@ -88,7 +88,7 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
                 f"must give the float32 network's answer for {1 - _CHANGED:.0%} of the test "
                 f"images, but {changed:,} of {count:,} differ"
             )
-        return f"{told}; {changed:,} answers are not the float32 network's"
+        return f"{told}; {changed:,} answers differ from the float32 network's"
     largest = np.abs(expected.logits).max()
     difference = np.abs(logits - expected.logits).max() / largest
     if difference > _ROUNDING:

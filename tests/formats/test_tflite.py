@@ -39,7 +39,7 @@ def run(content, images):
         ("lenet", 0.03, "none", "sparsely", 1e-5),
         ("lenet", 0.3, "float16", "sparsely", 5e-3),
         # What TensorFlow 2.21 gets wrong: it reads blocks of float16 as something else, ...
-        ("lenet", 0.03, "float16", "densely: TFLite computes other logits", 5e-3),
+        ("lenet", 0.03, "float16", "densely: TFLite computes wrong logits", 5e-3),
         # ... and its delegate has no sparse int8.
         ("lenet", 0.3, "int8", "densely: TFLite's default delegate cannot run", 5e-2),
         ("conv2", 0.1, "none", "sparsely", 1e-5),
