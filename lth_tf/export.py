@@ -11,9 +11,14 @@ from lth_tf.errors import UserError
 from lth_tf.terminal import Terminal
 
 USAGE = """\
-Exports the sparse network of one level of a run, for use without this program.
+Exports the network of one training of a run, for use without this program.
 
   python -m lth_tf.export --run=runs/NAME --level=7 --out=ticket
+  python -m lth_tf.export --run=runs/NAME --level=7 --format=saved_model,keras,tflite --verify \\
+      --out=ticket
+
+The folder has saved_model/, model.keras, model.tflite or ticket.safetensors, as asked for, and a
+README.md.
 """
 
 
@@ -21,20 +26,52 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string("run", None, "Run directory to export from.", **common)
-    flags.DEFINE_integer("replicate", 0, "Replicate of the ticket.", **common)
-    flags.DEFINE_integer("level", None, "Level of the ticket; 0 is the dense network.", **common)
+    flags.DEFINE_integer("replicate", 0, "Replicate of the network.", **common)
+    flags.DEFINE_integer("level", None, "Level of the network; 0 is the dense one.", **common)
+    flags.DEFINE_string(
+        "arm", None, "Its arm, such as ticket or reinit_0. Default: ticket; dense at level 0.",
+        **common,
+    )  # fmt: skip
     flags.DEFINE_enum(
         "weights", "trained", ["trained", "initial"],
         "trained, or initial: those that the ticket is trained from, mask * theta_0 (or theta_k "
         "where the recipe rewinds to k).", **common,
     )  # fmt: skip
-    flags.DEFINE_enum("format", "saved_model", ["saved_model"], "saved_model.", **common)
+    flags.DEFINE_list(
+        "format", ["saved_model"], "Any of saved_model, keras, tflite, ticket.", **common
+    )
+    flags.DEFINE_enum(
+        "quantize", "none", ["none", "float16", "int8"],
+        "How TFLite stores weights: float32, float16, or int8 (activations are then quantized "
+        "as it runs).", **common,
+    )  # fmt: skip
     flags.DEFINE_string("out", None, "Folder to write; must not exist.", **common)
-    return {"Ticket": ["run", "replicate", "level", "weights"], "File": ["format", "out"]}
+    flags.DEFINE_bool(
+        "verify", False, "Run each file on the test set in a new process, and compare with "
+        "results.csv and the network's logits.", **common,
+    )  # fmt: skip
+    flags.DEFINE_string(
+        "data_dir", None, "TFDS's folder, for --verify. Default: $TFDS_DATA_DIR, or "
+        "~/tensorflow_datasets.", **common,
+    )  # fmt: skip
+    flags.DEFINE_bool(
+        "table",
+        True,
+        "Measure what sparsity buys: bytes, multiply-adds, latency; --notable leaves it out.",
+        **common,
+    )
+    flags.DEFINE_integer(
+        "threads", 1, "Threads to measure latency with; 0 for all cores.", lower_bound=0, **common
+    )
+    return {
+        "Network": ["run", "replicate", "level", "arm", "weights"],
+        "Files": ["format", "quantize", "out"],
+        "Measurement": ["verify", "data_dir", "table", "threads"],
+    }
 
 
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
-    """Exports the ticket that the flags describe.
+    """Exports the network that the flags describe.
 
     Raises:
         UserError: for a user's mistake, in one line.
@@ -42,28 +79,27 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     for name in ("run", "level", "out"):
         if values[name].value is None:
             raise UserError(f"--{name}: must be given; see --help")
-    out = Path(values["out"].value)
-    if out.exists():
-        raise UserError(f"--out={out}: exists already; choose another folder, or remove it")
-    from lth_tf.experiment.network import Network
+    from lth_tf.experiment.exporting import Export
     from lth_tf.experiment.plan import DENSE, TICKET, Training
+    from lth_tf.experiment.progress import make_console
     from lth_tf.experiment.store import Store
-    from lth_tf.experiment.tickets import initial_weights, trained_weights
-    from lth_tf.formats.saved_model import export_saved_model, sizes
+    from lth_tf.training.distribution import leave_gpus
 
+    leave_gpus()  # GPUs round otherwise, and the new processes are kept off them as well
     level = values["level"].value
-    training = Training(values["replicate"].value, level, TICKET if level else DENSE)
-    store = Store(Path(values["run"].value))
-    read = {"trained": trained_weights, "initial": initial_weights}[values["weights"].value]
-    weights = read(store, training)
-    network = Network(store.experiment(), store.data())
-    export_saved_model(network.build(), weights, out)
-    plain, compressed = sizes(out)
-    result = store.result(training)
-    print(f"{out}: level {level}, density {result.density:.2%}")
-    print(f"{plain:,} bytes; {compressed:,} bytes as gzip")
-    if values["weights"].value == "trained":
-        print(f"test accuracy in results.csv: {result.test_accuracy_final:.2%}")
+    arm = values["arm"].value or (TICKET if level else DENSE)
+    export = Export(
+        store=Store(Path(values["run"].value)),
+        training=Training(values["replicate"].value, level, arm),
+        formats=values["format"].value,
+        **{name: values[name].value for name in ("weights", "quantize")},
+    )
+    out = Path(values["out"].value)
+    expected = export.expected(values["data_dir"].value) if values["verify"].value else None
+    told = export.write(out, expected, values["threads"].value if values["table"].value else None)
+    print("\n".join([f"{out}: {told.headline}", *told.lines]))
+    if told.gains:
+        make_console().print(told.gains.shown())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -56,6 +57,30 @@ def atomic(path: Path) -> Iterator[Path]:
         # A read-only file system refuses this even where there is no such file.
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Gives a temporary folder beside `folder`, and renames it to `folder` at the end.
+
+    Args:
+        folder: must not exist; what is above it is made.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    temporary = folder.with_name(f"{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        with writing(folder):
+            temporary.mkdir(parents=True)
+        yield temporary
+        with writing(folder):
+            temporary.rename(folder)
+    except UserError as error:  # whoever reads it knows the folder by its own name
+        raise UserError(str(error).replace(str(temporary), str(folder))) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

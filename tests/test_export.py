@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from lth_tf import data, export
-from lth_tf.formats.saved_model import sizes
+from lth_tf.formats.sizes import file_size
 
 # Prints the accuracy of each SavedModel given, with all that trained it blocked.
 PLAIN = """
@@ -55,23 +55,83 @@ def test_every_exported_level_has_the_accuracy_of_results_csv(
     reference, rows, accuracies, tmp_path, capfd
 ):
     out = tmp_path / "new" / "ticket"
-    assert go(f"--run={reference}", "--replicate=1", "--level=1", f"--out={out}") == 0
-    table = {(int(r["replicate"]), int(r["level"])): r for r in rows(reference)}
+    command = [f"--run={reference}", "--replicate=1", "--level=1", "--notable", f"--out={out}"]
+    assert go(*command) == 0
     told, error = capfd.readouterr()
     assert error == ""
-    plain, packed = sizes(out)
-    accuracy = float(table[1, 1]["test_accuracy_final"])
-    assert told == (
-        f"{out}: level 1, density 80.04%\n{plain:,} bytes; {packed:,} bytes as gzip\n"
-        f"test accuracy in results.csv: {accuracy:.2%}\n"
-    )
+    name = "replicate 1, level 1, ticket, trained weights, density 80.04%"
+    assert told == f"{out}: {name}\n"
+    assert {path.name for path in out.iterdir()} == {"saved_model", "README.md"}
+    assert name in (out / "README.md").read_text()
     # Those that --export_saved_model wrote, and this one.
     folders = sorted(reference.rglob("saved_model"))
+    table = {(int(r["replicate"]), int(r["level"])): r for r in rows(reference)}
     assert len(folders) == len(table) == 6
     wanted = [float(row["test_accuracy_final"]) for row in table.values()]
     assert len(set(wanted)) > 2
-    found = accuracies([*folders, out])
-    assert found == pytest.approx([*wanted, accuracy], abs=1e-9)
+    found = accuracies([*folders, out / "saved_model"])
+    assert found == pytest.approx([*wanted, float(table[1, 1]["test_accuracy_final"])], abs=1e-9)
+
+
+def test_each_format_is_verified_and_measured_beside_the_dense_network(
+    reference, rows, tmp_path, capfd
+):
+    out = tmp_path / "ticket"
+    formats = "--format=tflite,keras"
+    assert go(f"--run={reference}", "--level=2", formats, "--verify", f"--out={out}") == 0
+    told, error = capfd.readouterr()
+    assert error == ""
+    entries = ["model.tflite", "model.keras"]
+    assert {path.name for path in out.iterdir()} == {*entries, "README.md"}
+    accuracy = next(
+        float(row["test_accuracy_final"])
+        for row in rows(reference)
+        if (row["replicate"], row["level"]) == ("0", "2")
+    )
+    right = f"{round(1000 * accuracy)} of 1,000 test images right"
+    readme = (out / "README.md").read_text()
+    for entry in entries:
+        assert f"\n{entry}: {right}, " in told and f"- {entry}: {right}, " in readme
+    # The table, as README.md has it: title, bytes, gzip, milliseconds.
+    cells = [line.strip("| ").split("|") for line in readme.splitlines() if line[0:1] == "|"]
+    table = {row[0].strip(): [part.replace(",", "").strip() for part in row[1:]] for row in cells}
+    for entry in entries:
+        dense, sparse = (
+            [float(part) for part in table[f"{entry}, {which} network"]]
+            for which in ("dense", "this")
+        )
+        assert sparse[:2] == [float(size) for size in file_size(out / entry)]
+        assert sparse[1] < dense[1]  # zeros compress
+        assert 0 < dense[2] < dense[3] and 0 < sparse[2] < sparse[3]
+    masks = load_file(reference / "replicate_00/level_02/ticket/masks.safetensors")
+    remaining = sum(int(np.unpackbits(mask).sum()) for mask in masks.values())
+    assert f"266,200 dense, {remaining:,} with the remaining weights alone (64.06%)" in readme
+    assert all(row in told for row in table if row.startswith("weights"))
+
+
+def test_a_file_that_is_not_what_results_csv_says_is_not_exported(reference, tmp_path, capfd):
+    run = tmp_path / "run"
+    shutil.copytree(reference, run)
+    path = run / "replicate_00/level_01/ticket/result.json"
+    fields = json.loads(path.read_text())
+    fields["test_accuracy_final"] -= 0.001
+    path.write_text(json.dumps(fields))
+    out = tmp_path / "x"
+    command = [f"--run={run}", "--level=1", "--notable", f"--out={out}", "--format=tflite"]
+    assert go(*command, "--verify") == 1
+    error = capfd.readouterr().err
+    assert error.startswith("lth_tf: model.tflite: must be right as often as its training was")
+    assert error.count("\n") == 1 and {p.name for p in tmp_path.iterdir()} == {"run"}
+    assert go(*command) == 0
+
+
+def test_a_quantized_initial_ticket_is_verified_against_the_network(reference, tmp_path, capfd):
+    out = tmp_path / "x"
+    flags = ["--weights=initial", "--format=tflite", "--quantize=float16", "--notable"]
+    assert go(f"--run={reference}", "--level=1", *flags, "--verify", f"--out={out}") == 0
+    told = capfd.readouterr().out
+    assert "float16 weights, stored densely" in told and "initial weights" in told
+    assert "results.csv" not in told and "answers differ from the float32 network's" in told
 
 
 def variables(folder):
@@ -90,9 +150,12 @@ def test_initial_weights_are_what_the_training_started_from(
     run = request.getfixturevalue("rewound" if source == "rewind" else "reference")
     out = tmp_path / "ticket"
     capfd.readouterr()
-    assert go(f"--run={run}", f"--level={level}", "--weights=initial", f"--out={out}") == 0
-    assert "test accuracy" not in capfd.readouterr().out
-    found = variables(out)
+    assert (
+        go(f"--run={run}", f"--level={level}", "--weights=initial", "--notable", f"--out={out}")
+        == 0
+    )
+    assert "initial weights" in capfd.readouterr().out
+    found = variables(out / "saved_model")
     # The dense network starts from theta_0, whatever its tickets are rewound to.
     name = source if level else "initial"
     theta = load_file(run / "replicate_00/level_00/dense" / f"{name}.safetensors")
@@ -106,18 +169,6 @@ def test_initial_weights_are_what_the_training_started_from(
         assert np.array_equal(found[name].view(np.uint32), array.view(np.uint32))
 
 
-def test_sizes_are_those_of_the_files_and_sparse_ones_compress_better(reference):
-    folders = [
-        reference / "replicate_00" / f"level_{n:02d}" / ("ticket" if n else "dense") / "saved_model"
-        for n in range(3)
-    ]
-    plain, packed = zip(*map(sizes, folders), strict=True)
-    for folder, size in zip(folders, plain, strict=True):
-        assert size == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    assert 4 * 266_610 < plain[0] < 1.2 * 4 * 266_610
-    assert plain[0] > packed[0] > packed[1] > packed[2]
-
-
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
@@ -129,7 +180,13 @@ def test_sizes_are_those_of_the_files_and_sparse_ones_compress_better(reference)
         (["--run=RUN", "--level=-1", "--out=OUT/x"], "RUN: must have replicate_00/level_-1"),
         (["--run=RUN", "--level=1", "--replicate=5", "--out=OUT/x"], "RUN: must have replicate_05"),
         (["--run=OUT", "--level=1", "--out=OUT/x"], "OUT: must be a run directory"),
-        (["--run=RUN", "--level=1", "--format=onnx", "--out=OUT/x"], "--format=onnx"),
+        (
+            ["--run=RUN", "--level=1", "--format=keras,onnx", "--out=OUT/x"],
+            "--format=keras,onnx: must",
+        ),
+        (["--run=RUN", "--level=1", "--format=keras,keras", "--out=OUT/x"], "each once"),
+        (["--run=RUN", "--level=1", "--quantize=int8", "--out=OUT/x"], "--quantize=int8: only"),
+        (["--run=RUN", "--level=1", "--arm=reinit_0", "--out=OUT/x"], "level_01/reinit_0"),
     ],
 )
 def test_what_cannot_be_exported_is_told_in_one_line(reference, tmp_path, capfd, flags, told):

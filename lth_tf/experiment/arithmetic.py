@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 
 import tensorflow as tf
 import tf_keras as keras
@@ -30,6 +31,23 @@ def _positions(layer: keras.layers.Layer) -> int:
     shape_at = layer.get_input_shape_at if transposed else layer.get_output_shape_at
     shapes = [shape_at(node) for node in range(len(layer.inbound_nodes))]
     return sum(math.prod(length or 1 for length in shape[1:-1]) for shape in shapes)
+
+
+def remaining_multiply_adds(model: keras.Model, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:
+    """Returns the multiply-adds for one image: of all weights, and of those that remain.
+
+    Each weight takes part in as many: one, or one at each position of its convolution.
+
+    Args:
+        model: the model.
+        masks: boolean arrays by kernel name.
+    """
+    work = multiply_adds(model)
+    remaining = {
+        name: count // masks[name].size * int(masks[name].sum()) if name in masks else count
+        for name, count in work.items()
+    }
+    return sum(work.values()), sum(remaining.values())
 
 
 def training_operations(model: keras.Model) -> int:

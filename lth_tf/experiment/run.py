@@ -30,6 +30,7 @@ from lth_tf.training.distribution import (
     set_threads,
     use_gpus_sparingly,
 )
+from lth_tf.training.rewind import set_weights
 from lth_tf.training.team import Team
 
 _log = logging.getLogger(__name__)
@@ -166,5 +167,6 @@ def _export_all(store: Store, network: Network, plan: Sequence[Training]) -> Non
     for training in plan:
         out = store.path(training) / "saved_model"
         if not out.exists():
-            export(model, store.read_arrays(training, "weights"), out)
+            set_weights(model, store.read_arrays(training, "weights"))
+            export(model, out)
             _log.info("Exported %s", out)

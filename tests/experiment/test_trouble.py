@@ -95,7 +95,7 @@ def test_a_ticket_that_cannot_be_exported_is_told(reference, told, tmp_path):
     before = f"{LIMIT.format(500_000)}; {EXPORT.format(argv)}; os._exit(code)"
     code, printed = told(tmp_path, before=before)
     assert code == 1
-    check_told(printed, out, "File too large")
+    check_told(printed, out / "saved_model", "File too large")
     assert not list(tmp_path.glob("ticket*"))
 
 
@@ -142,10 +142,10 @@ def test_a_read_only_run_is_told_and_its_tickets_can_be_exported(
         assert code == 1
         check_told(printed, folder, "Permission denied")
         Path(place).chmod(0o777)
-        argv = ["export", f"--run={folder}", "--level=2", f"--out={place}/ticket"]
+        argv = ["export", f"--run={folder}", "--level=2", "--notable", f"--out={place}/ticket"]
         code, printed = told(tmp_path, before=f"{ORDINARY}; {EXPORT.format(argv)}; os._exit(code)")
         assert code == 0, printed
-        assert (Path(place) / "ticket/saved_model.pb").exists()
+        assert (Path(place) / "ticket/saved_model/saved_model.pb").exists()
         assert contents(folder) == before
 
 

@@ -1,0 +1,103 @@
+"""TFLite: a network for phones and small devices, stored sparsely where that pays and runs.
+
+The converter has a sparse encoding, which stores the non-zero weights of a kernel and where they
+are (of the very sparse ones, blocks). What the interpreter makes of it depends on its version, so
+that nothing is taken for granted here: a file is stored sparsely only if it is smaller so, and
+gives the logits of the same weights stored densely. `docs/export.md` says which do.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from lth_tf import files
+from lth_tf.errors import UserError
+from lth_tf.formats.saved_model import Classifier
+
+_ROUNDING = 1e-4  # of the largest logit: other sums of the same products, in float32
+_PROBES = 8  # images
+
+
+def export_tflite(model: keras.Model, path: Path, quantize: str = "none") -> str:
+    """Writes a network as a TFLite file; its signature is `Classifier.logits`, with uint8 images.
+
+    Args:
+        model: the plain model, its weights set, pruned ones zero.
+        path: the file, `NAME.tflite`.
+        quantize: "none"; "float16" for weights in float16; "int8" for weights in int8, which
+            quantizes activations as it runs (dynamic range).
+
+    Returns:
+        How the weights are stored, and why not sparsely where that would be smaller.
+
+    Raises:
+        UserError: if TFLite cannot run it, or it cannot be written.
+    """
+    content, told = _smaller(model, quantize)
+    with files.atomic(path) as temporary:
+        temporary.write_bytes(content)
+    return told
+
+
+def _smaller(model: keras.Model, quantize: str) -> tuple[bytes, str]:
+    kind = {"none": "float32"}.get(quantize, quantize)
+    dense, sparse = (convert(model, quantize, encoding) for encoding in (False, True))
+    shape = (_PROBES, *model.input_shape[1:])
+    images = np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
+    wanted, problem = _logits(dense, images)
+    if wanted is None or not np.isfinite(wanted).all():
+        raise UserError(
+            f"--quantize={quantize}: TFLite cannot run this network so ({problem or 'nan'}); "
+            "use --quantize=none, or another --format"
+        )
+    if len(sparse) >= len(dense):
+        return dense, f"{kind} weights, stored densely: too few are zero for less bytes"
+    found, _ = _logits(sparse, images)
+    if found is None:
+        return dense, (
+            f"{kind} weights, stored densely: TFLite's default delegate cannot run them sparse "
+            f"({len(sparse):,} bytes); --quantize=none may be smaller"
+        )
+    if not np.allclose(found, wanted, rtol=0, atol=_ROUNDING * np.abs(wanted).max()):
+        return dense, (
+            f"{kind} weights, stored densely: TFLite computes wrong logits from them sparse "
+            f"({len(sparse):,} bytes); --quantize=none may be smaller"
+        )
+    return sparse, f"{kind} weights, stored sparsely"
+
+
+def convert(model: keras.Model, quantize: str, sparse: bool) -> bytes:
+    """Converts a model to TFLite's format.
+
+    Args:
+        model: the plain model.
+        quantize: see `export_tflite`.
+        sparse: whether the converter may store kernels sparsely.
+    """
+    classifier = Classifier(model)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [classifier.logits.get_concrete_function()], classifier
+    )
+    optimizations = [tf.lite.Optimize.DEFAULT] if quantize != "none" else []
+    if sparse:
+        optimizations.append(tf.lite.Optimize.EXPERIMENTAL_SPARSITY)
+    converter.optimizations = optimizations
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+def _logits(content: bytes, images: np.ndarray) -> tuple[np.ndarray | None, str]:
+    """Runs the default interpreter; returns logits, or none and why it cannot."""
+    try:
+        interpreter = tf.lite.Interpreter(model_content=content)
+        (image,), (logit,) = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(image["index"], images.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(image["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(logit["index"]), ""
+    except RuntimeError as error:
+        return None, " ".join(str(error).split())

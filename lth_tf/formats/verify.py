@@ -1,0 +1,111 @@
+"""Verification: does a file, loaded by a new process, do what the network did?"""
+
+import dataclasses
+
+import numpy as np
+
+from lth_tf.errors import UserError
+from lth_tf.formats.process import File, file_logits
+
+# Of the largest logit: what another order of the same float32 sums may change in a file that is
+# right (networks of the paper measured up to 2e-6 between Keras and TFLite), and as a rule does.
+_ROUNDING, _USUAL = 1e-4, 1e-6
+_CHANGED = 0.02  # of the answers, at most, may change by storing weights in fewer bits
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Expected:
+    """What a file's network must do on the test set.
+
+    Attributes:
+        images: uint8 [n, height, width, channels].
+        labels: int [n].
+        logits: the network's own, [n, classes].
+        right: right answers that the training counted; None where it counted none.
+        comparable: whether it counted them in float32, so that the file must give as many.
+        trained: whether the weights are the trained ones.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    right: int | None
+    comparable: bool = True
+    trained: bool = True
+
+
+def verify(file: File, expected: Expected, exact: bool) -> str:
+    """Runs a file on the test set in a new process and compares; see `compare`.
+
+    Args:
+        file: format and path.
+        expected: what it must do.
+        exact: whether the file has float32 weights.
+
+    Returns:
+        A line that says how it compares.
+
+    Raises:
+        UserError: if it cannot be loaded, or does something else.
+    """
+    logits = file_logits(file, expected.images, expected.trained)
+    try:
+        return compare(logits, expected, exact)
+    except UserError as error:
+        raise UserError(f"{file[1].name}: {error}; nothing was exported") from None
+
+
+def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
+    """Compares a file's logits with what they must be.
+
+    A file in float32 must give the network's logits but for rounding, and exactly as many right
+    answers as the training counted; but an image whose two highest logits are nearer to each other
+    than rounding reaches may go either way (of 76 LeNets on 10,000 images each, one in all). One
+    with fewer bits must give the network's answer for nearly all images.
+
+    Args:
+        logits: the file's, [n, classes].
+        expected: what it must do.
+        exact: whether the file has float32 weights.
+
+    Returns:
+        A line that says how it compares.
+
+    Raises:
+        UserError: if it does something else.
+    """
+    if logits.shape != expected.logits.shape or not np.isfinite(logits).all():
+        raise UserError(f"must give finite logits {list(expected.logits.shape)}, but does not")
+    answers, own = logits.argmax(-1), expected.logits.argmax(-1)
+    right, count = int((answers == expected.labels).sum()), len(answers)
+    told = f"{right:,} of {count:,} test images right"
+    if expected.right is not None:
+        told += f", {expected.right:,} in results.csv"
+    if not exact:
+        changed = int((answers != own).sum())
+        if changed > _CHANGED * count:
+            raise UserError(
+                f"must give the float32 network's answer for {1 - _CHANGED:.0%} of the test "
+                f"images, but {changed:,} of {count:,} differ"
+            )
+        return f"{told}; {changed:,} answers differ from the float32 network's"
+    largest = np.abs(expected.logits).max()
+    difference = np.abs(logits - expected.logits).max() / largest
+    if difference > _ROUNDING:
+        raise UserError(
+            "must give the network's logits but for rounding, but they differ by "
+            f"{difference:.0e} of the largest"
+        )
+    if expected.right is not None and expected.comparable:
+        either_way = _either_way(expected.logits, max(difference, _USUAL) * largest)
+        if abs(right - expected.right) > either_way:
+            raise UserError(f"must be right as often as its training was, but has {told}")
+    if not difference:
+        return f"{told}; logits equal to the bit"
+    return f"{told}; logits differ by at most {difference:.0e} of the largest"
+
+
+def _either_way(logits: np.ndarray, rounding: float) -> int:
+    """Counts the images whose answer rounding may change."""
+    second, first = np.sort(logits, axis=-1)[:, -2:].T
+    return int((first - second <= 2 * rounding).sum())
