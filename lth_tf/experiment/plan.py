@@ -7,7 +7,8 @@ from lth_tf.recipe import Recipe, digest
 
 DENSE = "dense"
 TICKET = "ticket"
-CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit")
+REORDER = "reorder"
+CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REORDER)
 FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
 ARMS = (TICKET, *CONTROLS)
 STRATEGIES = ("iterative", "one_shot")
