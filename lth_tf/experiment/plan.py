@@ -94,7 +94,7 @@ class Experiment:
     def name(self) -> str:
         """The default name of its run directory; another recipe or seed has another name."""
         recipe = self.recipe
-        code = digest({"recipe": recipe.to_json(), "seed": self.seed})
+        code = digest({"recipe": recipe.code, "seed": self.seed})
         dataset = recipe.dataset.replace("/", "_").replace(":", "_")
         return f"{recipe.model}-{dataset}-{self.strategy}-{code}"
 

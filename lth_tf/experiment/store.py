@@ -88,7 +88,7 @@ class Store:
         files.write_text(path, json.dumps(fields, indent=1) + "\n")
 
     def experiment_json(self) -> dict[str, Any]:
-        """Returns experiment.json.
+        """Returns experiment.json, its recipe with all fields that this version has.
 
         Raises:
             UserError: if it is missing, damaged, or of a newer version.
@@ -102,7 +102,11 @@ class Store:
                 f"{path}: must be of format {FORMAT} or older, found {fields.get('format')}; "
                 "it was written by a newer version of lth_tf"
             )
-        return fields
+        try:
+            recipe = Recipe.from_json(fields["recipe"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}: must be of this version of lth_tf, but {error}") from None
+        return {**fields, "recipe": recipe.to_json()}
 
     def experiment(self) -> Experiment:
         """Returns the experiment that the directory holds.

@@ -159,4 +159,4 @@ def build_model(
     recipe: Recipe, image_shape: tuple[int, int, int], classes: int, seed: int
 ) -> keras.Model:
     """Builds a recipe's network, plain, with initial weights from a seed."""
-    return models.build(recipe.model, image_shape, classes, seed, recipe.dropout)
+    return models.build(recipe.model, image_shape, classes, seed, recipe.dropout, recipe.width)
