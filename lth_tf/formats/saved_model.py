@@ -1,8 +1,8 @@
-"""SavedModel: a ticket that loads in plain TensorFlow, without tfmot or tf_keras."""
+"""SavedModel: tickets that load in plain TensorFlow, without tfmot or tf_keras."""
 
 import gzip
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +14,19 @@ from lth_tf.training.rewind import set_weights
 
 
 class _Classifier(tf.Module):
-    """A network as one function. It holds the variables, and nothing of Keras."""
+    """Networks as one function. It holds the variables, and nothing of Keras."""
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(
+        self, models: Sequence[keras.Model], answer: Callable[..., dict[str, tf.Tensor]]
+    ) -> None:
         super().__init__()
-        self.weights = list(model.weights)
-        images = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="images")
+        self.weights = [variable for model in models for variable in model.weights]
+        images = tf.TensorSpec([None, *models[0].input_shape[1:]], tf.uint8, name="images")
 
-        def logits(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"logits": model(images, training=False)}
+        def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
+            return answer(*(model(images, training=False) for model in models))
 
-        self.logits = tf.function(logits, input_signature=[images])
+        self.serve = tf.function(serve, input_signature=[images])
 
 
 def export_saved_model(model: keras.Model, weights: Mapping[str, np.ndarray], folder: Path) -> None:
@@ -42,13 +44,36 @@ def export_saved_model(model: keras.Model, weights: Mapping[str, np.ndarray], fo
         UserError: if it cannot be written.
     """
     set_weights(model, weights)
-    classifier = _Classifier(model)
+    _save(_Classifier([model], lambda logits: {"logits": logits}), folder)
+
+
+def export_ensemble(models: Sequence[keras.Model], folder: Path) -> None:
+    """Writes networks that vote together as one SavedModel, whole or not at all.
+
+    Its signature `serving_default` takes `images` as those of `export_saved_model` do, and returns
+    `probabilities`, float32 [n, classes]: the mean of the networks' softmaxes.
+
+    Args:
+        models: plain models of one input shape, with their weights.
+        folder: where to write; must not exist.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+
+    def vote(*logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"probabilities": tf.reduce_mean(tf.nn.softmax(tf.stack(logits)), axis=0)}
+
+    _save(_Classifier(models, vote), folder)
+
+
+def _save(classifier: _Classifier, folder: Path) -> None:
     temporary = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         with writing(folder):
             tf.saved_model.save(
-                classifier, str(temporary), signatures={"serving_default": classifier.logits}
+                classifier, str(temporary), signatures={"serving_default": classifier.serve}
             )
             temporary.rename(folder)
     finally:
