@@ -78,12 +78,10 @@ def write_ensemble(out: Path, votes: Sequence[Vote], notes: Sequence[str], comma
 
 
 def console_table(table: Table) -> rich.table.Table:
-    """Returns a report's table for the console."""
+    """Returns a report's table for the console, without its note."""
     shown = rich.table.Table(
         title=table.title,
         title_justify="left",
-        caption=table.note,
-        caption_justify="left",
         header_style="bold",
         box=rich.box.SIMPLE_HEAD,
     )

@@ -67,7 +67,7 @@ class Vote:
 def measure(
     group: Group, logits: np.ndarray, labels: np.ndarray, generator: np.random.Generator
 ) -> list[Vote]:
-    """Measures the soft votes of a group's members, of all subsets from one member on.
+    """Measures the soft votes of a group's members, and of subsets from one member on.
 
     Args:
         group: who they are.

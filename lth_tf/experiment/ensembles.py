@@ -1,6 +1,7 @@
 """Ensembles: runs' trained networks answer for the test set and vote; files tell of it."""
 
 import bisect
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from lth_tf.streams import Streams
 from lth_tf.training.rewind import set_weights
 
 _VALUES = 400_000  # input values at a time: activations take memory in proportion
-_THOUSANDTHS = range(1, 1001)
 
 
 def run_ensembles(
@@ -67,8 +67,8 @@ def run_ensembles(
     notes = [*groups.notes, *_equal_size(groups)]
     table = write_ensemble(out, votes, notes, command)
     console.print(console_table(table))
-    for note in notes:
-        console.print(note, soft_wrap=True)
+    for text in (table.note, *notes):
+        console.print(text, soft_wrap=True)
     if saved_model:
         export_ensemble(list(_trained(groups.tickets)), saved_model)
     return votes
@@ -94,10 +94,10 @@ def test_logits(group: Group, images: np.ndarray) -> np.ndarray:
 
 
 def equal_width(experiment: Experiment, image: data.ImageInfo, size: int) -> tuple[float, int]:
-    """Returns the width, in thousandths, of a dense network that is nearest to a size.
+    """Returns the width, in thousandths, of the dense network that is nearest to a size.
 
     Args:
-        experiment: its recipe says which network.
+        experiment: its recipe says which network, and the largest width.
         image: the data's image shape and classes.
         size: kernel weights.
 
@@ -109,8 +109,9 @@ def equal_width(experiment: Experiment, image: data.ImageInfo, size: int) -> tup
         recipe = experiment.recipe.override(width=thousandths / 1000)
         return Network(Experiment(recipe=recipe, rounds=0), image).remaining[0]
 
-    above = bisect.bisect_left(_THOUSANDTHS, size, hi=len(_THOUSANDTHS) - 1, key=kernels)
-    near = {_THOUSANDTHS[i]: kernels(_THOUSANDTHS[i]) for i in {max(0, above - 1), above}}
+    widths = range(1, max(1, math.ceil(1000 * experiment.recipe.width)) + 1)
+    above = bisect.bisect_left(widths, size, hi=len(widths) - 1, key=kernels)
+    near = {widths[i]: kernels(widths[i]) for i in {max(0, above - 1), above}}
     width = min(near, key=lambda thousandths: abs(near[thousandths] - size))
     return width / 1000, near[width]
 
