@@ -10,7 +10,7 @@ import lth_tf
 HEAD = """\
 # API
 
-Everything that `import lth_tf` offers, from its docstrings. `python docs/make_api.py` makes this page.
+Everything that `import lth_tf` offers, from its docstrings; `python docs/make_api.py` makes it.
 
 """
 

@@ -45,6 +45,10 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "How TFLite stores weights: float32, float16, or int8 (activations are then quantized "
         "as it runs).", **common,
     )  # fmt: skip
+    flags.DEFINE_bool(
+        "structured", False, "Remove units that the mask has cut off: a smaller dense network with "
+        "the same outputs.", **common,
+    )  # fmt: skip
     flags.DEFINE_string("out", None, "Folder to write; must not exist.", **common)
     flags.DEFINE_bool(
         "verify", False, "Run each file on the test set in a new process, and compare with "
@@ -65,7 +69,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     )
     return {
         "Network": ["run", "replicate", "level", "arm", "weights"],
-        "Files": ["format", "quantize", "out"],
+        "Files": ["format", "quantize", "structured", "out"],
         "Measurement": ["verify", "data_dir", "table", "threads"],
     }
 
@@ -92,7 +96,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         store=Store(Path(values["run"].value)),
         training=Training(values["replicate"].value, level, arm),
         formats=values["format"].value,
-        **{name: values[name].value for name in ("weights", "quantize")},
+        **{name: values[name].value for name in ("weights", "quantize", "structured")},
     )
     out = Path(values["out"].value)
     expected = export.expected(values["data_dir"].value) if values["verify"].value else None

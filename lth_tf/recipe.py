@@ -63,6 +63,11 @@ class Recipe:
         "Added to the gradient of each kernel, times the kernel.", "optimisation", default=0.0
     )
     dropout: float = _field("Dropout rate after each hidden dense layer.", "network", default=0.0)
+    width: float = _field(
+        "Factor of the hidden layers' units and filters, which are rounded, at least one.",
+        "network",
+        default=1.0,
+    )
     precision: str = _field(
         "float32, mixed_bfloat16 or mixed_float16.", "optimisation", default="float32"
     )
@@ -114,12 +119,8 @@ class Recipe:
                 raise UserError(
                     f"--prune_layers={pattern}={rate}: the rate must be 0 or inside (0, 1)"
                 )
-        _require(
-            self,
-            "learning_rate",
-            math.isfinite(self.learning_rate) and self.learning_rate > 0,
-            "a finite number above 0",
-        )
+        for name in ("learning_rate", "width"):
+            _require(self, name, 0 < getattr(self, name) < math.inf, "a finite number above 0")
         self._check_iterations()
 
     @property
@@ -176,12 +177,22 @@ class Recipe:
         """Returns the fields as JSON values, tuples as lists."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
+    @property
+    def code(self) -> dict[str, Any]:
+        """What tells recipes apart in names, as JSON values.
+
+        Newer fields are left out at their defaults, so that runs older than them keep their names.
+        """
+        fields, known = self.to_json(), {f.name: f.default for f in dataclasses.fields(self)}
+        return {k: v for k, v in fields.items() if k not in _NEWER or v != known[k]}
+
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Recipe":
-        """Returns the recipe that `to_json` wrote."""
+        """Returns the recipe that `to_json` wrote; newer fields than it knew have their default."""
         return cls(**fields)
 
 
+_NEWER = ("width",)  # than the first recipes that were written
 _LEAST = {
     "iterations": 1,
     "batch_size": 1,

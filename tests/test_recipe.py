@@ -11,6 +11,7 @@ import pytest
 
 from lth_tf import models
 from lth_tf.errors import UserError
+from lth_tf.experiment.plan import Experiment
 from lth_tf.recipe import Recipe, digest
 from lth_tf.streams import Streams
 
@@ -39,6 +40,8 @@ RESNET = models.paper_recipe("resnet18")
         ("learning_rate", 0.0, "a finite number above 0"),
         ("learning_rate", math.inf, "a finite number above 0"),
         ("learning_rate", math.nan, "a finite number above 0"),
+        ("width", 0.0, "a finite number above 0"),
+        ("width", math.inf, "a finite number above 0"),
         ("prune_conv", 1.0, r"0 \(off\) or inside \(0, 1\)"),
         ("prune_dense", -0.1, r"0 \(off\) or inside \(0, 1\)"),
         ("prune_output", math.nan, r"0 \(off\) or inside \(0, 1\)"),
@@ -81,6 +84,15 @@ def test_json_loses_nothing(name):
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
     assert again == recipe and hash(again) == hash(recipe)
     assert {recipe: 1}[again] == 1
+
+
+def test_a_recipe_older_than_a_field_is_read_and_keeps_its_name():
+    recipe = models.paper_recipe("lenet")
+    old = {name: value for name, value in recipe.to_json().items() if name != "width"}
+    assert Recipe.from_json(old) == recipe
+    assert recipe.code == old
+    assert Experiment(recipe=recipe, rounds=1).name == "lenet-mnist-iterative-30622e8c"
+    assert recipe.override(width=0.5).code == {**old, "width": 0.5}
 
 
 def test_lists_are_taken_as_tuples():

@@ -23,6 +23,7 @@ ARMS = {
     "random_mask": ("random mask", canvas.COLOURS[2], canvas.MARKERS[2]),
     "shuffled_mask": ("shuffled mask", canvas.COLOURS[3], canvas.MARKERS[3]),
     "random_mask_reinit": ("random mask, reinit", canvas.COLOURS[4], canvas.MARKERS[4]),
+    "reorder": ("ticket, other order", canvas.COLOURS[5], canvas.MARKERS[5]),
 }
 # Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
 # the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.

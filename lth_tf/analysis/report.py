@@ -9,6 +9,7 @@ from lth_tf.analysis import canvas
 from lth_tf.analysis.background import recipe_table, runtime_table
 from lth_tf.analysis.comparison import comparisons
 from lth_tf.analysis.curves import Run, read_runs
+from lth_tf.analysis.ensemble_report import FOLDER, ensemble_picture, ensemble_table
 from lth_tf.analysis.gallery import Picture, pictures_of
 from lth_tf.analysis.judging import judge
 from lth_tf.analysis.levels import (
@@ -31,6 +32,7 @@ from lth_tf.analysis.tables import (
     verdict_table,
 )
 from lth_tf.analysis.verdict import Margins, margins_for, share_of_dense
+from lth_tf.analysis.votes import read_votes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Section:
 
     Attributes:
         title: what it is about.
-        headline: the verdict in a sentence; empty where several runs are compared.
+        headline: the verdict in a sentence; empty of what is no run by itself.
         notes: sentences that the verdict must be read with.
         tables: of the verdict.
         pictures: the figures.
@@ -89,7 +91,8 @@ def write_report(
         command: the command line that asked for it.
 
     Returns:
-        The report's sections, one for each run, behind one that compares them if there is one.
+        The report's sections, one for each run, and one on its ensembles if there are any, behind
+        one that compares the runs if there is one.
 
     Raises:
         UserError: if a folder is no run directory or damaged, or `out` cannot be written.
@@ -119,7 +122,7 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
             *layer_points(run.name, run.results),
         ]
         paper = [] if not run.results else paper_points(run.experiment)
-        sections.append(_section(run, of_run, paper, wanted))
+        sections += [_section(run, of_run, paper, wanted), *_ensembles(run)]
         points += [*of_run, *(point for point in paper if point not in points)]
     together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
     if together:
@@ -141,6 +144,17 @@ def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: 
         pictures=pictures_of(run, points, paper, bool(marks)),
         background=[recipe_table(run.experiment), runtime_table(run)],
     )
+
+
+def _ensembles(run: Run) -> list[Section]:
+    """Returns what `lth_tf.ensemble` left in the run directory, if anything."""
+    votes = read_votes(run.store.folder / FOLDER)
+    if not votes:
+        return []
+    note = "By python -m lth_tf.ensemble, whose ensemble/ensemble.csv has every number of these."
+    picture = ensemble_picture(f"{run.slug}-ensemble", votes)
+    title = f"{run.name}: ensembles"
+    return [Section(title, "", [note], [ensemble_table(votes)], [picture], [])]
 
 
 def _judged_marks(run: Run) -> list[int]:

@@ -9,6 +9,7 @@ from lth_tf.analysis.levels import EARLY_STOP, Point
 from lth_tf.analysis.paper import paper_value
 from lth_tf.analysis.statistics import Estimate
 from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Verdict
+from lth_tf.experiment.plan import REORDER
 from lth_tf.metric import Metric, percent
 
 _NONE = "-"
@@ -101,6 +102,8 @@ def effects_table(verdict: Verdict) -> Table | None:
         "The lottery effect, with one-sided 95% bounds, paired within replicates; a control's "
         "draws are averaged first. It is shown where the bound is on the ticket's side."
     )
+    if any(effect.control == REORDER for level in verdict.levels for effect in level.effects):
+        note += " The same ticket trained in another order shows what chance alone does."
     columns = ["level", "weights remaining", "control", "replicates"]
     columns += [_compared(name, is_ratio, "control", metric) for name, is_ratio in names]
     return Table("Tickets against controls", columns, rows, note) if rows else None

@@ -1,7 +1,7 @@
 """What is told of an export: on the screen, and in the README.md beside the files."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lth_tf.experiment.plan import Experiment
 from lth_tf.experiment.results import Result
@@ -20,6 +20,7 @@ class Exported:
         notes: by format, how it was written, where there is something to say.
         checks: by format, how it compares with the network, if that was asked for.
         gains: sizes and latency, if they were measured.
+        units: what compaction left, if it was asked for.
     """
 
     experiment: Experiment
@@ -28,6 +29,7 @@ class Exported:
     notes: Mapping[str, str | None]
     checks: Mapping[str, str]
     gains: Gains | None
+    units: Sequence[str] = ()
 
     @property
     def headline(self) -> str:
@@ -41,7 +43,7 @@ class Exported:
     @property
     def lines(self) -> list[str]:
         """Says how the files were written, and how they compare with the network."""
-        found = []
+        found = [f"cut-off units removed: {'; '.join(self.units)}"] if self.units else []
         for name in self.notes:
             for line in (self.notes[name], self.checks.get(name)):
                 if line:

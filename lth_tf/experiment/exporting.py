@@ -24,6 +24,8 @@ from lth_tf.formats.sizes import encodings, file_size
 from lth_tf.formats.source import Source
 from lth_tf.formats.table import BATCHES, Gains, Row
 from lth_tf.formats.verify import Expected, verify
+from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.structured import compact, compare
 from lth_tf.training.rewind import set_weights
 
 WEIGHTS = {"trained": trained_weights, "initial": initial_weights}
@@ -40,9 +42,11 @@ class Export:
         weights: "trained", or "initial" for those that it started from.
         formats: names of `FORMATS`, each once.
         quantize: how TFLite stores weights, one of `lth_tf.formats.source.QUANTIZE`.
+        structured: whether units that the mask has cut off are removed.
 
     Raises:
-        UserError: if a format is unknown, or none of them can be quantized.
+        UserError: if a format is unknown, none of them can be quantized, or a ticket is to be
+            smaller than its masks.
     """
 
     store: Store
@@ -50,9 +54,14 @@ class Export:
     weights: str = "trained"
     formats: Sequence[str] = ("saved_model",)
     quantize: str = "none"
+    structured: bool = False
 
     def __post_init__(self) -> None:
         check_formats(self.formats, self.quantize)
+        if self.structured and "ticket" in self.formats:
+            raise UserError(
+                "--structured: a ticket's masks are of the whole network; leave out --format=ticket"
+            )
 
     def write(
         self, out: Path, expected: Expected | None = None, threads: int | None = None
@@ -77,7 +86,10 @@ class Export:
             notes = self._write_files(source, folder)
             checks = self._check(folder, expected) if expected else {}
             gains = None if threads is None else self._measure(source, folder, threads)
-            told = Exported(self._network.experiment, result, self.weights, notes, checks, gains)
+            units = self._units(source.model) if self.structured else []
+            told = Exported(
+                self._network.experiment, result, self.weights, notes, checks, gains, units
+            )
             files.write_text(folder / "README.md", told.readme())
         return told
 
@@ -119,6 +131,8 @@ class Export:
         weights = WEIGHTS[self.weights](self.store, training)
         model = self._network.build()
         set_weights(model, weights)
+        if self.structured:
+            model = compact(model)
 
         def make_ticket() -> object:
             from lth_tf.experiment.tickets import ticket
@@ -126,6 +140,14 @@ class Export:
             return ticket(self.store, training)
 
         return Source(model, make_ticket, self.quantize)
+
+    def _units(self, smaller: keras.Model) -> list[str]:
+        """Says how many units of each layer are left, where some are gone."""
+        return [
+            f"{size.name}: {size.units_after} of {size.units_before} units"
+            for size in compare(self._network.build(), smaller)
+            if size.units_after < size.units_before
+        ] or ["no unit is cut off"]
 
     def _write_files(self, source: Source, folder: Path) -> dict[str, str | None]:
         return {
@@ -141,8 +163,10 @@ class Export:
 
     def _measure(self, source: Source, folder: Path, threads: int) -> Gains:
         """Measures the files, beside those of the dense network of the same replicate."""
-        weights = WEIGHTS[self.weights](self.store, self.training)
+        weights = snapshot(source.model)
         masks = self.store.read_masks(self.training)
+        if self.structured:
+            masks = {name: weights[name] != 0 for name in masks}
         rows = [Row(way, size) for way, size in encodings(weights, masks).items()]
         with tempfile.TemporaryDirectory() as scratch:
             written = {"this network": folder}

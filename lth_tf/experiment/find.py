@@ -80,7 +80,7 @@ class Found:
 
     def _write(self) -> tuple[Path, str]:
         out = self.folder / "report"
-        (section,) = write_report(
+        section, *_ = write_report(
             [self.folder], out, command=f"python -m lth_tf.report {self.folder}"
         )
         return out / "report.html", section.headline

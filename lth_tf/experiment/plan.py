@@ -8,7 +8,8 @@ from lth_tf.recipe import Recipe, digest
 
 DENSE = "dense"
 TICKET = "ticket"
-CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit")
+REORDER = "reorder"
+CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REORDER)
 FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
 ARMS = (TICKET, *CONTROLS)
 STRATEGIES = ("iterative", "one_shot")
@@ -94,7 +95,7 @@ class Experiment:
     def name(self) -> str:
         """The default name of its run directory; another recipe or seed has another name."""
         recipe = self.recipe
-        code = digest({"recipe": recipe.to_json(), "seed": self.seed})
+        code = digest({"recipe": recipe.code, "seed": self.seed})
         parts = (recipe.model, recipe.dataset, self.strategy, code)
         return re.sub(r"[^\w.-]+", "_", "-".join(parts), flags=re.ASCII)
 

@@ -78,16 +78,16 @@ def results_csv(results: Sequence[Result]) -> str:
         + [result.test_accuracy_at.get(mark, "") for mark in marks]
         for result in results
     )
-    return _csv([*COLUMNS, *map(at_mark, marks)], rows)
+    return csv_text([*COLUMNS, *map(at_mark, marks)], rows)
 
 
 def metrics_csv(rows: Iterable[Any]) -> str:
     """Returns metrics.csv of a training's rows, blank where nothing was measured."""
-    values = ([getattr(row, name) for name in METRICS] for row in rows)
-    return _csv(METRICS, (["" if value is None else value for value in row] for row in values))
+    return csv_text(METRICS, ([getattr(row, name) for name in METRICS] for row in rows))
 
 
-def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Returns a table as CSV, blank where a value is None."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

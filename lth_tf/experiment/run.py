@@ -155,7 +155,7 @@ def _heed(should_stop: Callable[[], bool], team: Team) -> None:
 
 def _conclude(results: Sequence[Result], metric: Metric, folder: Path, console: Console) -> None:
     report = folder / "report"
-    (section,) = write_report([folder], report, command=f"python -m lth_tf.report {folder}")
+    section, *_ = write_report([folder], report, command=f"python -m lth_tf.report {folder}")
     console.print(results_table(results, metric))
     _log.info(section.headline)
     _log.info("Report: %s", report / "report.html")

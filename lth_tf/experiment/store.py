@@ -97,7 +97,7 @@ class Store:
         files.write_text(path, json.dumps(fields, indent=1) + "\n")
 
     def experiment_json(self) -> dict[str, Any]:
-        """Returns experiment.json.
+        """Returns experiment.json, its recipe with all fields that this version has.
 
         Raises:
             UserError: if it is missing, damaged, or of a newer version.
@@ -111,7 +111,11 @@ class Store:
                 f"{path}: must be of format {FORMAT} or older, found {fields.get('format')}; "
                 "it was written by a newer version of lth_tf"
             )
-        return fields
+        try:
+            recipe = Recipe.from_json(fields["recipe"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{path}: must be of this version of lth_tf, but {error}") from None
+        return {**fields, "recipe": recipe.to_json()}
 
     def experiment(self) -> Experiment:
         """Returns the experiment that the directory holds.
@@ -255,8 +259,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
         named = {name: fields[name] for name in ("strategy", "seed")}
-        recipe = Recipe.from_json(fields["recipe"]).to_json()  # fields that it has not are as ever
-        return {**recipe, **fields["data"], **fields.get("objective", {}), **named}
+        return {**fields["recipe"], **fields["data"], **fields.get("objective", {}), **named}
 
     there, here = flat(known), flat(wanted)
     names: Iterable[str] = [n for n in {**there, **here} if there.get(n) != here.get(n)]

@@ -9,7 +9,7 @@ import numpy as np
 from lth_tf import files
 from lth_tf.data import OwnData, load
 from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Training
+from lth_tf.experiment.plan import REORDER, Training
 from lth_tf.experiment.results import Result, metrics_csv
 from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.start import make_start
@@ -152,18 +152,12 @@ class Worker:
         state: State | None,
         saving: Saving,
     ) -> Outcome:
-        recipe, level = self._experiment.recipe, training.level
+        recipe = self._experiment.recipe
         streams = Streams(self._experiment.seed, training.replicate)
         rows, validation_rows = self._network.data.split(
             recipe.validation_size, streams.generator("split")
         )
-        order = Order(
-            rows=rows,
-            batch_size=recipe.batch_size,
-            epoch_generator=lambda epoch: streams.generator("order", level, epoch),
-            augment_key=streams.key("augment", level),
-            dropout_key=streams.key("dropout", level),
-        )
+        order = make_order(training, streams, rows, recipe.batch_size)
         try:
             return self._trainer.train(start, order, validation_rows, on_row, state, saving)
         except DivergedError as error:
@@ -190,3 +184,24 @@ class Worker:
             },
             layers={name: (count, masks[name].size) for name, count in remaining.items()},
         )
+
+
+def make_order(training: Training, streams: Streams, rows: np.ndarray, batch_size: int) -> Order:
+    """Returns a training's order: its level's, which all arms share but a reordered ticket.
+
+    Args:
+        training: the training.
+        streams: its replicate's.
+        rows: the training examples' rows in the data set, int [n].
+        batch_size: examples per iteration.
+    """
+    purpose, indices = "{}", (training.level,)
+    if training.kind == REORDER:
+        purpose, indices = "reorder_{}", (training.level, training.draw)
+    return Order(
+        rows=rows,
+        batch_size=batch_size,
+        epoch_generator=lambda epoch: streams.generator(purpose.format("order"), *indices, epoch),
+        augment_key=streams.key(purpose.format("augment"), *indices),
+        dropout_key=streams.key(purpose.format("dropout"), *indices),
+    )

@@ -14,14 +14,14 @@ import tf_keras as keras
 
 from lth_tf import files
 from lth_tf.errors import UserError
-from lth_tf.formats.saved_model import Classifier
+from lth_tf.formats.saved_model import serving
 
 _ROUNDING = 1e-4  # of the largest logit: other sums of the same products, in float32
 _PROBES = 8  # images
 
 
 def export_tflite(model: keras.Model, path: Path, quantize: str = "none") -> str:
-    """Writes a network as a TFLite file; its signature is `Classifier.logits`, with uint8 images.
+    """Writes a network as a TFLite file; its signature is `serving`'s.
 
     Args:
         model: the plain model, its weights set, pruned ones zero.
@@ -76,9 +76,9 @@ def convert(model: keras.Model, quantize: str, sparse: bool) -> bytes:
         quantize: see `export_tflite`.
         sparse: whether the converter may store kernels sparsely.
     """
-    classifier = Classifier(model)
+    module = serving(model)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [classifier.logits.get_concrete_function()], classifier
+        [module.serve.get_concrete_function()], module
     )
     optimizations = [tf.lite.Optimize.DEFAULT] if quantize != "none" else []
     if sparse:

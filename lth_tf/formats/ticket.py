@@ -15,7 +15,8 @@ from lth_tf.errors import UserError
 from lth_tf.formats import ticket_file
 from lth_tf.formats.ticket_checks import check, plain_json
 from lth_tf.formats.ticket_file import MASK, TRAINED, WEIGHTS
-from lth_tf.importing import import_function, names_function
+from lth_tf.importing import names_function
+from lth_tf.recipe import Recipe
 
 if TYPE_CHECKING:
     import tf_keras as keras
@@ -100,21 +101,20 @@ class Ticket:
         Raises:
             UserError: if there is no such network, or there are no trained weights.
         """
-        from lth_tf.models import NETWORKS, build
-        from lth_tf.models.own import build_own
+        from lth_tf.data import ImageInfo
+        from lth_tf.models import NETWORKS
+        from lth_tf.training.trainer import build_model
 
-        name = self._field("recipe", "model")
-        if make or names_function(name):
-            model = build_own(make or import_function("model", name), name, seed=0)
-        elif name in NETWORKS:
-            shape = tuple(self._field("data", "image_shape"))
-            dropout = self._field("recipe", "dropout")
-            model = build(name, shape, self._field("data", "classes"), seed=0, dropout=dropout)
-        else:
-            raise UserError(
-                f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, found "
-                f"{name}; {_WAY_OUT}"
-            )
+        name, info = self._field("recipe", "model"), None
+        if not make and not names_function(name):
+            if name not in NETWORKS:
+                raise UserError(
+                    f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, "
+                    f"found {name}; {_WAY_OUT}"
+                )
+            shape, classes = (self._field("data", key) for key in ("image_shape", "classes"))
+            info = ImageInfo(tuple(shape), classes, 0, 0)
+        model = build_model(Recipe.from_json(self.metadata["recipe"]), info, 0, make)
         self.apply(model, trained)
         return model
 

@@ -33,7 +33,12 @@ def paper_recipe(name: str) -> Recipe:
 
 
 def build(
-    name: str, image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    name: str,
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds a network by name, as a functional model with Glorot normal initial weights.
 
@@ -43,11 +48,12 @@ def build(
         classes: number of classes; the model returns one float32 logit for each.
         seed: seed of the initial weights.
         dropout: dropout rate, 0 for none.
+        width: factor of each hidden layer's units or filters, which are rounded, at least one.
 
     Raises:
         UserError: if there is no network of that name.
     """
-    return _find(name)[0](image_shape, classes, seed, dropout)
+    return _find(name)[0](image_shape, classes, seed, dropout, width)
 
 
 def _find(name: str) -> tuple[Callable[..., keras.Model], Recipe]:

@@ -40,44 +40,57 @@ CONV6 = dataclasses.replace(
 
 
 def conv2(
-    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
-    return _conv("conv2", (64,), image_shape, classes, seed, dropout)
+    return _conv("conv2", (64,), image_shape, classes, seed, dropout, width)
 
 
 def conv4(
-    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
-    return _conv("conv4", (64, 128), image_shape, classes, seed, dropout)
+    return _conv("conv4", (64, 128), image_shape, classes, seed, dropout, width)
 
 
 def conv6(
-    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds Conv-6: 2,261,184 kernel weights on CIFAR-10.
 
     Dropout stands after each hidden dense layer. The arguments are those of `lth_tf.models.build`.
     """
-    return _conv("conv6", (64, 128, 256), image_shape, classes, seed, dropout)
+    return _conv("conv6", (64, 128, 256), image_shape, classes, seed, dropout, width)
 
 
 def _conv(
     name: str,
-    widths: tuple[int, ...],
+    filters: tuple[int, ...],
     image_shape: tuple[int, int, int],
     classes: int,
     seed: int,
     dropout: float,
+    width: float,
 ) -> keras.Model:
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images)
-    for block, width in enumerate(widths, 1):
+    for block, of_block in enumerate(filters, 1):
         for conv in (f"block{block}_conv1", f"block{block}_conv2"):
             x = keras.layers.Conv2D(
-                width,
+                layers.scaled(of_block, width),
                 3,
                 padding="same",
                 activation="relu",
@@ -86,6 +99,7 @@ def _conv(
             )(x)
         x = keras.layers.MaxPooling2D(padding="same", name=f"block{block}_pool")(x)
     x = keras.layers.Flatten(name="flatten")(x)
-    x = layers.hidden(x, 256, "dense1", init, dropout)
-    x = layers.hidden(x, 256, "dense2", init, dropout)
+    units = layers.scaled(256, width)
+    x = layers.hidden(x, units, "dense1", init, dropout)
+    x = layers.hidden(x, units, "dense2", init, dropout)
     return keras.Model(images, layers.output(x, classes, init), name=name)

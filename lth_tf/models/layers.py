@@ -27,6 +27,11 @@ class Initializers:
         return keras.initializers.GlorotNormal(seed=int(sequence.generate_state(1)[0] >> 1))
 
 
+def scaled(units: int, width: float) -> int:
+    """Returns a layer's units or filters at a width: rounded, at least one."""
+    return max(1, round(units * width))
+
+
 def scale(images: tf.Tensor) -> tf.Tensor:
     """Scales images from 0-255 to [0, 1]; the paper leaves the scaling open."""
     return keras.layers.Rescaling(1 / 255, name="scale")(images)

@@ -21,7 +21,11 @@ LENET = Recipe(
 
 
 def lenet(
-    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds LeNet-300-100: three dense layers, 266,200 kernel weights on MNIST.
 
@@ -30,6 +34,6 @@ def lenet(
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = keras.layers.Flatten(name="flatten")(layers.scale(images))
-    x = layers.hidden(x, 300, "dense1", init, dropout)
-    x = layers.hidden(x, 100, "dense2", init, dropout)
+    x = layers.hidden(x, layers.scaled(300, width), "dense1", init, dropout)
+    x = layers.hidden(x, layers.scaled(100, width), "dense2", init, dropout)
     return keras.Model(images, layers.output(x, classes, init), name="lenet")

@@ -31,7 +31,11 @@ RESNET18 = Recipe(
 
 
 def resnet18(
-    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds ResNet-18: 270,896 kernel weights on CIFAR-10, 267,696 of them prunable.
 
@@ -39,12 +43,13 @@ def resnet18(
     """
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = _conv(layers.scale(images), 16, 3, 1, "stem", init)
+    x = _conv(layers.scale(images), layers.scaled(16, width), 3, 1, "stem", init)
     x = layers.batch_norm_relu(x, "stem")
-    for stage, width in enumerate((16, 32, 64), 1):
+    for stage, filters in enumerate((16, 32, 64), 1):
         for block in (1, 2, 3):
             stride = 2 if stage > 1 and block == 1 else 1
-            x = _block(x, width, stride, f"stage{stage}_block{block}", init)
+            name = f"stage{stage}_block{block}"
+            x = _block(x, layers.scaled(filters, width), stride, name, init)
     x = keras.layers.GlobalAveragePooling2D(name="average")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="average_dropout")(x)
@@ -52,23 +57,23 @@ def resnet18(
 
 
 def _block(
-    x: tf.Tensor, width: int, stride: int, name: str, init: layers.Initializers
+    x: tf.Tensor, filters: int, stride: int, name: str, init: layers.Initializers
 ) -> tf.Tensor:
     shortcut = x
-    if stride > 1 or x.shape[-1] != width:
-        shortcut = _conv(x, width, 1, stride, f"{name}_shortcut", init)
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _conv(x, filters, 1, stride, f"{name}_shortcut", init)
         shortcut = layers.batch_norm_relu(shortcut, f"{name}_shortcut", relu=False)
-    x = _conv(x, width, 3, stride, f"{name}_conv1", init)
+    x = _conv(x, filters, 3, stride, f"{name}_conv1", init)
     x = layers.batch_norm_relu(x, f"{name}_conv1")
-    x = _conv(x, width, 3, 1, f"{name}_conv2", init)
+    x = _conv(x, filters, 3, 1, f"{name}_conv2", init)
     x = layers.batch_norm_relu(x, f"{name}_conv2", relu=False)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
 def _conv(
-    x: tf.Tensor, width: int, size: int, stride: int, name: str, init: layers.Initializers
+    x: tf.Tensor, filters: int, size: int, stride: int, name: str, init: layers.Initializers
 ) -> tf.Tensor:
     return keras.layers.Conv2D(
-        width, size, stride, "same", use_bias=False, kernel_initializer=init(name), name=name
+        filters, size, stride, "same", use_bias=False, kernel_initializer=init(name), name=name
     )(x)

@@ -31,7 +31,11 @@ _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
 def vgg19(
-    image_shape: tuple[int, int, int], classes: int, seed: int, dropout: float = 0.0
+    image_shape: tuple[int, int, int],
+    classes: int,
+    seed: int,
+    dropout: float = 0.0,
+    width: float = 1.0,
 ) -> keras.Model:
     """Builds VGG-19: 20,024,000 kernel weights on CIFAR-10, 20,018,880 of them prunable.
 
@@ -40,12 +44,17 @@ def vgg19(
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images)
-    for block, (width, depth) in enumerate(_BLOCKS, 1):
+    for block, (filters, depth) in enumerate(_BLOCKS, 1):
         if block > 1:
             x = keras.layers.MaxPooling2D(padding="same", name=f"block{block - 1}_pool")(x)
         for conv in (f"block{block}_conv{i}" for i in range(1, depth + 1)):
             x = keras.layers.Conv2D(
-                width, 3, padding="same", use_bias=False, kernel_initializer=init(conv), name=conv
+                layers.scaled(filters, width),
+                3,
+                padding="same",
+                use_bias=False,
+                kernel_initializer=init(conv),
+                name=conv,
             )(x)
             x = layers.batch_norm_relu(x, conv)
     x = keras.layers.GlobalAveragePooling2D(name="average")(x)

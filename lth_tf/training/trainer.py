@@ -187,4 +187,4 @@ def build_model(
             f"--model={name}: must be package.module:function where --dataset is one, "
             f"as in --dataset={recipe.dataset}"
         )
-    return models.build(name, info.image_shape, info.classes, seed, recipe.dropout)
+    return models.build(name, info.image_shape, info.classes, seed, recipe.dropout, recipe.width)

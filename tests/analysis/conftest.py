@@ -21,7 +21,7 @@ START = {
     "hardware": {"processor": "x86_64", "cores": 2, "memory_gib": 23.5, "gpus": []},
 }
 # How much pruning costs each arm, in points per e-fold of weights removed.
-_COST = {"dense": 0, "ticket": 0, "reinit": 0.4, "random_mask": 0.9}
+_COST = {"dense": 0, "ticket": 0, "reinit": 0.4, "random_mask": 0.9, "reorder": 0}
 _LAYERS = {
     "lenet": {"dense1/kernel": 235_200, "dense2/kernel": 30_000, "output/kernel": 1_000},
     "resnet18": {

@@ -1,6 +1,8 @@
 """Each arm and strategy trains what it says: its masks, its weights, its needs."""
 
+import itertools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,12 +11,16 @@ from safetensors.numpy import load_file
 from lth_tf.errors import UserError
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
+from lth_tf.experiment.run import run_experiment
+from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.start import make_start
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.tickets import initial_weights
+from lth_tf.experiment.worker import make_order
 from lth_tf.models import paper_recipe
+from lth_tf.streams import Streams
 
-ARMS = ("ticket", "reinit", "random_mask", "shuffled_mask", "random_mask_reinit")
+ARMS = ("ticket", "reinit", "random_mask", "shuffled_mask", "random_mask_reinit", "reorder")
 FLAGS = (f"--arms={','.join(ARMS)}", "--reinits=2", "--rounds=2", "--iterations=40", "--name=e")
 KERNELS = ("dense1/kernel", "dense2/kernel", "output/kernel")
 
@@ -64,7 +70,7 @@ def test_every_arm_of_every_level_is_trained_once_with_the_levels_counts(finishe
         expected = counts(finished.masks(level, "ticket"))
         for arm in arms:
             assert counts(finished.masks(level, arm)) == expected
-    assert len(table) == 1 + 2 * 9
+    assert len(table) == 1 + 2 * 11
 
 
 def test_a_control_has_the_masks_and_the_weights_that_it_is_named_for(finished):
@@ -90,6 +96,45 @@ def test_a_control_has_the_masks_and_the_weights_that_it_is_named_for(finished):
         assert not differ(pair[0].weights, pair[1].weights)
 
 
+def test_a_reordered_ticket_starts_as_the_ticket_and_ends_elsewhere(finished):
+    for level in (1, 2):
+        starts = [finished.start(level, arm) for arm in ("ticket", "reorder_0", "reorder_1")]
+        ends = [finished.weights(level, arm) for arm in ("ticket", "reorder_0", "reorder_1")]
+        for one, other in itertools.combinations(range(3), 2):
+            assert not differ(starts[one].weights, starts[other].weights)
+            assert not differ(starts[one].masks, starts[other].masks)
+            assert len(differ(ends[one], ends[other])) == 3
+
+
+def test_a_reordered_ticket_has_an_order_augmentation_and_dropout_of_its_own():
+    def told(level, arm):
+        order = make_order(Training(0, level, arm), Streams(0, 0), np.arange(90), 10)
+        return order.batches(0, 2).tobytes(), order.augment_key, order.dropout_key
+
+    assert told(1, "reinit_1") == told(1, "ticket")
+    others = [told(*of) for of in ((1, "ticket"), (1, "reorder_0"), (1, "reorder_1"))]
+    others += [told(*of) for of in ((2, "ticket"), (2, "reorder_0"))]
+    for each in zip(*others, strict=True):
+        assert len(set(each)) == 5
+
+
+def test_a_reordered_training_that_was_stopped_ends_in_the_same_bits(finished, run, tmp_path):
+    whole = finished.folder / "replicate_00/level_02/reorder_1"
+    folder = tmp_path / "e"
+    shutil.copytree(finished.folder, folder)
+    again = folder / "replicate_00/level_02/reorder_1"
+    shutil.rmtree(again)
+    asked = iter([False])  # whether to start; then yes, at iteration 20
+    experiment = Store(folder).experiment()
+    stopped = Settings(xla="off", checkpoint_every=0)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(experiment, folder, stopped, should_stop=lambda: next(asked, True))
+    assert (again / "checkpoint.safetensors").exists()
+    assert run(tmp_path, *FLAGS, f"--strategy={experiment.strategy}") == 0
+    for name in ("weights.safetensors", "metrics.csv"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_draws_and_levels_differ_and_random_masks_are_nested(finished):
     for arm in ("random_mask", "shuffled_mask"):
         assert len(differ(*(finished.masks(1, f"{arm}_{i}") for i in range(2)))) == 3
@@ -103,7 +148,7 @@ def test_draws_and_levels_differ_and_random_masks_are_nested(finished):
 
 
 def test_a_stored_start_is_exported_for_every_arm(finished):
-    for arm in ("ticket", "reinit_1", "shuffled_mask_0"):
+    for arm in ("ticket", "reinit_1", "shuffled_mask_0", "reorder_1"):
         start = finished.start(2, arm)
         exported = initial_weights(finished.store, Training(0, 2, arm))
         for name in KERNELS:
@@ -149,4 +194,4 @@ def test_a_one_shot_plan_needs_the_dense_network_only():
     experiment = Experiment(recipe=paper_recipe("lenet"), rounds=5, strategy="one_shot", arms=ARMS)
     plan = make_plan(experiment)
     assert {experiment.parent(training) for training in plan[1:]} == {plan[0]}
-    assert experiment.width == 25
+    assert experiment.width == 30

@@ -115,6 +115,23 @@ def test_an_experiment_grows_in_its_directory_and_its_replicates_do_not_know_eac
     expect([("0", "0"), ("1", "0"), *grown])
 
 
+def test_a_run_older_than_a_field_of_the_recipe_is_continued(
+    reference, reference_flags, outcome, run, tmp_path, capfd
+):
+    folder = tmp_path / "e"
+    shutil.copytree(reference, folder)
+    shutil.rmtree(folder / "replicate_01/level_02")
+    path = folder / "experiment.json"
+    fields = json.loads(path.read_text())
+    del fields["recipe"]["width"]
+    path.write_text(json.dumps(fields))
+    assert run(tmp_path, *reference_flags, "--width=0.5") == 1
+    assert "another experiment (width is 1.0 there, 0.5 here)" in capfd.readouterr().err
+    assert run(tmp_path, *reference_flags) == 0
+    assert outcome(folder) == outcome(reference)
+    assert json.loads(path.read_text())["recipe"]["width"] == 1.0
+
+
 def test_replicates_differ_in_every_stream(reference, rows):
     first, second = ([r for r in rows(reference) if r["replicate"] == n] for n in "01")
     for one, other in zip(first, second, strict=True):

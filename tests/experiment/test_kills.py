@@ -12,7 +12,7 @@ import tf_keras as keras
 from lth_tf import models
 from lth_tf.models import layers
 
-def build(image_shape, classes, seed, dropout=0.0):
+def build(image_shape, classes, seed, dropout=0.0, width=1.0):
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images)

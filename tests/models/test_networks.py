@@ -26,6 +26,30 @@ def test_kernel_count(name):
     assert sum(kernel.size for kernel in found.values()) == KERNELS[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [
+        ("lenet", 0.5, 784 * 150 + 150 * 50 + 50 * 10),
+        ("lenet", 0.1234, 784 * 37 + 37 * 12 + 12 * 10),
+        ("lenet", 1e-9, 784 + 1 + 10),
+        ("lenet", 2, 784 * 600 + 600 * 200 + 200 * 10),
+        ("conv2", 0.25, 9 * (3 * 16 + 16 * 16) + 16 * 16 * 16 * 64 + 64 * 64 + 64 * 10),
+        ("conv4", 0.5, 9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64)
+         + 8 * 8 * 64 * 128 + 128 * 128 + 128 * 10),
+        ("conv6", 1e-9, 9 * (3 + 5) + 4 * 4 + 1 + 10),
+        ("resnet18", 0.5, 9 * (3 * 8 + 6 * 8 * 8 + 8 * 16 + 5 * 16 * 16 + 16 * 32 + 5 * 32 * 32)
+         + 8 * 16 + 16 * 32 + 32 * 10),
+        ("resnet18", 1e-9, 9 * (3 + 6 + 6 + 6) + 2 + 10),
+        ("vgg19", 1 / 64, 9 * (3 + 1 + 2 + 4 + 8 + 3 * 16 + 32 + 3 * 64 + 4 * 64) + 8 * 10),
+    ],
+)  # fmt: skip
+def test_width_scales_all_layers_but_the_output(name, width, expected):
+    image_shape = (28, 28, 1) if name == "lenet" else (32, 32, 3)
+    model = models.build(name, image_shape, 10, seed=0, width=width)
+    assert sum(kernel.size for kernel in kernels(model).values()) == expected
+    assert model.output_shape == (None, 10)
+
+
 @pytest.mark.parametrize("name", KERNELS)
 def test_takes_any_image_shape_and_class_count(name):
     model = models.build(name, (17, 40, 2), 7, seed=0, dropout=0.5)

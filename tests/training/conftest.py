@@ -42,7 +42,7 @@ RECIPE = Recipe(
 def network(convolutional, normalised):
     """A builder of networks with every kind of layer, or without some."""
 
-    def build(image_shape, classes, seed, dropout=0.0):
+    def build(image_shape, classes, seed, dropout=0.0, width=1.0):
         init = layers.Initializers(seed)
         images = keras.Input(image_shape, name="images")
         x = layers.scale(images)
