@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 

@@ -20,12 +20,14 @@ from lth_tf.experiment.store import Store
 from lth_tf.experiment.tickets import initial_weights, trained_weights
 from lth_tf.formats.formats import FORMATS, check_formats
 from lth_tf.formats.process import file_latencies
+from lth_tf.formats.saved_model import serving
 from lth_tf.formats.sizes import encodings, file_size
 from lth_tf.formats.source import Source
 from lth_tf.formats.table import BATCHES, Gains, Row
 from lth_tf.formats.verify import Expected, verify
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.structured import compact, compare
+from lth_tf.recipe import Recipe
 from lth_tf.training.rewind import set_weights
 
 WEIGHTS = {"trained": trained_weights, "initial": initial_weights}
@@ -103,16 +105,19 @@ class Export:
             UserError: if the training is not finished or its files are damaged, or the data cannot
                 be had.
         """
-        model = self._source(self.training).model
+        model = dataclasses.replace(self, structured=False)._source(self.training).model
+        _require_single(model, "--verify: must be left out")
         recipe = self._network.experiment.recipe
-        examples = data.load(recipe.dataset, data_dir)
+        if recipe.dataset == Recipe().dataset:
+            raise UserError("--verify: must be left out where data were given in Python")
+        inputs, targets = data.load(recipe.dataset, data_dir).test
         trained = self.weights == "trained"
         accuracy = self.store.result(self.training).test_accuracy_final
         return Expected(
-            images=examples.test_images,
-            labels=examples.test_labels,
-            logits=_logits(model, examples.test_images),
-            right=round(accuracy * len(examples.test_labels)) if trained else None,
+            images=inputs,
+            labels=targets,
+            logits=_logits(model, inputs),
+            right=round(accuracy * len(targets)) if trained and not self._network.is_own else None,
             comparable=recipe.precision == "float32" and not self._used_gpus(),
             trained=trained,
         )
@@ -163,6 +168,7 @@ class Export:
 
     def _measure(self, source: Source, folder: Path, threads: int) -> Gains:
         """Measures the files, beside those of the dense network of the same replicate."""
+        _require_single(source.model, "--notable: must be given")
         weights = snapshot(source.model)
         masks = self.store.read_masks(self.training)
         if self.structured:
@@ -193,5 +199,11 @@ def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def _some_images(model: keras.Model) -> np.ndarray:
-    shape = (max(BATCHES), *model.input_shape[1:])
-    return np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
+    (spec,) = serving(model).serve.input_signature
+    shape = (max(BATCHES), *spec.shape[1:])
+    return (np.arange(np.prod(shape)) % 256).astype(spec.dtype.as_numpy_dtype).reshape(shape)
+
+
+def _require_single(model: keras.Model, wanted: str) -> None:
+    if len(model.inputs) > 1 or len(model.outputs) > 1:
+        raise UserError(f"{wanted} where a network has several inputs or outputs")

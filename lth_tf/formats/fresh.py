@@ -34,8 +34,9 @@ def load_saved_model(path: str, threads: int, trained: bool) -> Network:
 
     loaded = tf.saved_model.load(path)
     serve = loaded.signatures["serving_default"]
+    (name,), (output,) = serve.structured_input_signature[1], serve.structured_outputs
     # The signature holds only its function; the variables live as long as what was loaded.
-    return lambda images, _=loaded: serve(images=tf.constant(images))["logits"].numpy()
+    return lambda images, _=loaded: serve(**{name: tf.constant(images)})[output].numpy()
 
 
 def load_keras(path: str, threads: int, trained: bool) -> Network:

@@ -42,10 +42,13 @@ def export_tflite(model: keras.Model, path: Path, quantize: str = "none") -> str
 
 
 def _smaller(model: keras.Model, quantize: str) -> tuple[bytes, str]:
+    if len(model.inputs) > 1 or len(model.outputs) > 1:
+        raise UserError("--format=tflite: must have a network with one input and one output")
     kind = {"none": "float32"}.get(quantize, quantize)
     dense, sparse = (convert(model, quantize, encoding) for encoding in (False, True))
-    shape = (_PROBES, *model.input_shape[1:])
-    images = np.arange(np.prod(shape)).astype(np.uint8).reshape(shape)
+    (spec,) = serving(model).serve.input_signature
+    shape = (_PROBES, *spec.shape[1:])
+    images = (np.arange(np.prod(shape)) % 256).astype(spec.dtype.as_numpy_dtype).reshape(shape)
     wanted, problem = _logits(dense, images)
     if wanted is None or not np.isfinite(wanted).all():
         raise UserError(
