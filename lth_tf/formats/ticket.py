@@ -4,6 +4,7 @@ TensorFlow is imported only to make or set a model; to write and read tickets Nu
 """
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from lth_tf.errors import UserError
 from lth_tf.formats import ticket_file
 from lth_tf.formats.ticket_checks import check, plain_json
 from lth_tf.formats.ticket_file import MASK, TRAINED, WEIGHTS
+from lth_tf.recipe import Recipe
 
 if TYPE_CHECKING:
     import tf_keras as keras
@@ -51,6 +53,26 @@ class Ticket:
                 object.__setattr__(self, group, arrays)
         check(self.masks, self.weights, self.trained)
 
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was found with.
+
+        Raises:
+            UserError: if the metadata have none.
+        """
+        fields = self.metadata.get("recipe")
+        try:
+            return Recipe.from_json(fields)
+        except TypeError as error:
+            raise UserError(
+                f"metadata: must have the recipe that the ticket was found with, but {error}"
+            ) from None
+
+    @cached_property
+    def checksum(self) -> str:
+        """What names the ticket, SHA-256 in hex: the checksum of all that its file holds."""
+        return ticket_file.identity(self._groups, self.metadata)
+
     def save(self, path: Path | str) -> None:
         """Writes the ticket as a safetensors file, whole or not at all.
 
@@ -60,8 +82,7 @@ class Ticket:
         Raises:
             UserError: if it cannot be written.
         """
-        groups = {MASK: self.masks, WEIGHTS: self.weights, TRAINED: self.trained or {}}
-        ticket_file.write(Path(path), groups, self.metadata)
+        ticket_file.write(Path(path), self._groups, self.metadata)
 
     @classmethod
     def load(cls, path: Path | str) -> "Ticket":
@@ -139,6 +160,10 @@ class Ticket:
                 )
             set_masks(model, self.masks)
         set_weights(model, weights)
+
+    @property
+    def _groups(self) -> dict[str, Arrays]:
+        return {MASK: self.masks, WEIGHTS: self.weights, TRAINED: self.trained or {}}
 
     def _field(self, group: str, name: str) -> Any:
         try:
