@@ -81,7 +81,7 @@ def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
 
 
 def given_by(recipe: Recipe, ticket: "Ticket | None" = None) -> Given:
-    """Returns the data that a recipe names as a function, made once for all processes.
+    """Returns a ticket, and the data that a recipe names as a function, made once for all.
 
     Args:
         recipe: the recipe.

@@ -138,13 +138,13 @@ class Network:
         """Checks that a transfer has its ticket, and data like those that it was found on."""
         if self.ticket is None or self.ticket.checksum != self.experiment.ticket:
             raise UserError("a transfer must be given its ticket; see lth_tf.train_ticket")
-        known = self.ticket.metadata
-        there, here = (known.get("data") or {}).get("image_shape"), vars(self.data)
-        if there and tuple(there) != tuple(here.get("image_shape", there)):
+        known = self.ticket.metadata.get("data")
+        there = known.get("image_shape") if isinstance(known, dict) else None
+        here = getattr(self.data, "image_shape", None)
+        if there and here and tuple(there) != here:
             raise UserError(
                 f"--dataset={self.experiment.recipe.dataset}: must have images of shape "
-                f"{tuple(there)}, as the ticket's {known['recipe']['dataset']} has, "
-                f"found {self.data.image_shape}"
+                f"{tuple(there)}, as the ticket's {self.ticket.recipe.dataset} has, found {here}"
             )
 
     def _check_own(self) -> None:

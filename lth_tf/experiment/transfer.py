@@ -49,7 +49,9 @@ def load_ticket(path: Path, run: Path | None = None) -> Ticket:
 def transfer(ticket: Ticket, changes: Mapping[str, Any], **how: Any) -> Experiment:
     """Returns the experiment that trains a ticket by its own recipe, but for some changes.
 
-    Nothing is pruned or rewound: every training begins at iteration 0.
+    Nothing is pruned or rewound: every training begins at iteration 0. Its level is the ticket's,
+    or 1 where that is not known or 0. With the seed and replicate that the ticket was found with,
+    the dense network starts from the weights that the ticket was cut out of.
 
     Args:
         ticket: the ticket.
@@ -66,11 +68,12 @@ def transfer(ticket: Ticket, changes: Mapping[str, Any], **how: Any) -> Experime
     name = changes.get("model", own.model)
     if name != own.model and {name, own.model} & models.NETWORKS.keys():
         raise UserError(f"--model={name}: must be {own.model}, the ticket's, or be left out")
+    level = ticket.metadata.get("level")
     dataset = changes.get("dataset", own.dataset)
     overrides = data.recipe_overrides(dataset) if dataset != own.dataset else {}
     return Experiment(
         recipe=own.override(**{**overrides, **changes, "rewind": "0"}),
-        rounds=max(1, ticket.metadata.get("level") or 0),
+        rounds=max(1, level) if isinstance(level, int) else 1,
         strategy=TRANSFER,
         ticket=ticket.checksum,
         **how,

@@ -65,7 +65,7 @@ class Ticket:
             return Recipe.from_json(fields)
         except TypeError as error:
             raise UserError(
-                f"metadata: must have the recipe that the ticket was found with, but {error}"
+                f"the ticket's metadata must have the recipe that it was found with, but {error}"
             ) from None
 
     @cached_property
