@@ -29,6 +29,7 @@ _HOMES = {
     "prune": "lth_tf.pruning.masks",
     "run_experiment": "lth_tf.experiment.run",
     "set_masks": "lth_tf.pruning.wrapper",
+    "train_ticket": "lth_tf.experiment.transfer",
 }
 _NAMES = {"load_data": "load"}
 

@@ -16,12 +16,14 @@ from lth_tf.terminal import Terminal
 
 if TYPE_CHECKING:
     from lth_tf.experiment.settings import Settings
+    from lth_tf.formats.ticket import Ticket
 
 USAGE = """\
 Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
 
   python -m lth_tf.main --flagfile=flags/quickstart.flags
   python -m lth_tf.main --model=resnet18 --rounds=20
+  python -m lth_tf.main --from_ticket=ticket.safetensors --dataset=mnist
 
 The same command continues a run that was stopped.
 """
@@ -52,6 +54,10 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
     flags.DEFINE_string(
+        "from_ticket", None, "Ticket file to train by its own recipe, but for the flags that are "
+        "given, beside the dense network.", **common,
+    )  # fmt: skip
+    flags.DEFINE_string(
         "data_dir", None, "TFDS's folder. Default: $TFDS_DATA_DIR, or ~/tensorflow_datasets.",
         **common,
     )  # fmt: skip
@@ -79,12 +85,13 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
-    groups["Experiment"] = ["strategy", "rounds", "arms", "reinits", "replicates", "seed"]
+    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT]
     grouped = {name for names in groups.values() for name in names}
     groups["Run"] = [name for name in values if name not in grouped]
     return groups
 
 
+_EXPERIMENT = ("arms", "reinits", "replicates", "seed")
 _XLA_HELP = (
     "Compile the training loop with XLA; auto does so on GPUs, and on CPUs for "
     "networks without convolutions."
@@ -113,13 +120,18 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     recipe = models.paper_recipe(name)
     if names_function(name) and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
-    given = {}
-    for field in dataclasses.fields(Recipe):
-        value = values[field.name].value
-        if value is not None:
-            given[field.name] = _parsed(field, value)
+    given = _recipe_fields(values)
     overrides = data.recipe_overrides(given.get("dataset", recipe.dataset))
     return recipe.override(**{**overrides, **given})
+
+
+def _recipe_fields(values: flags.FlagValues) -> dict[str, Any]:
+    """Returns the fields of the recipe that were given."""
+    return {
+        field.name: _parsed(field, values[field.name].value)
+        for field in dataclasses.fields(Recipe)
+        if values[field.name].present
+    }
 
 
 def _parsed(field: dataclasses.Field, value: Any) -> Any:
@@ -135,16 +147,39 @@ def _parsed(field: dataclasses.Field, value: Any) -> Any:
         raise UserError(f"--{field.name}={','.join(value)}: must be {form}") from None
 
 
-def experiment_from_flags(values: flags.FlagValues) -> Experiment:
+def ticket_from_flags(values: flags.FlagValues) -> "Ticket | None":
+    """Returns the ticket of `--from_ticket`; None if there is none.
+
+    Raises:
+        UserError: if the file is no ticket.
+    """
+    file, name = values["from_ticket"].value, values["name"].value
+    if file is None:
+        return None
+    from lth_tf.experiment.transfer import load_ticket
+
+    return load_ticket(Path(file), Path(values["runs_dir"].value) / name if name else None)
+
+
+def experiment_from_flags(values: flags.FlagValues, ticket: "Ticket | None" = None) -> Experiment:
     """Returns the experiment that the flags describe.
+
+    Args:
+        values: the parsed flags.
+        ticket: that of `--from_ticket`.
 
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
-    names = ("rounds", "replicates", "seed", "strategy", "arms", "reinits")
-    return Experiment(
-        recipe=recipe_from_flags(values), **{name: values[name].value for name in names}
-    )
+    how = {name: values[name].value for name in _EXPERIMENT}
+    levels = {name: values[name] for name in ("rounds", "strategy")}
+    if ticket is None:
+        found = {name: flag.value for name, flag in levels.items()}
+        return Experiment(recipe=recipe_from_flags(values), **how, **found)
+    from lth_tf.experiment.transfer import transfer
+
+    given = {name: flag.value for name, flag in levels.items() if flag.present}
+    return transfer(ticket, {**_recipe_fields(values), **given}, **how)
 
 
 def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
@@ -184,8 +219,9 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     from lth_tf.experiment.given import given_by, with_data
     from lth_tf.experiment.progress import make_console
 
-    experiment = experiment_from_flags(values)
-    given = given_by(experiment.recipe)
+    ticket = ticket_from_flags(values)
+    experiment = experiment_from_flags(values, ticket)
+    given = given_by(experiment.recipe, ticket)
     if values["validation_size"].value is None:
         experiment = with_data(experiment, given)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)

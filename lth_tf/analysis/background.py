@@ -7,33 +7,34 @@ from typing import Any
 from lth_tf.analysis.curves import Run
 from lth_tf.analysis.paper import RECIPES, differences
 from lth_tf.analysis.tables import Table
-from lth_tf.experiment.plan import Experiment
 from lth_tf.recipe import Recipe
 
 
-def recipe_table(experiment: Experiment) -> Table:
-    """Returns the recipe beside the paper's for the network, and the experiment's own fields."""
-    recipe, paper = experiment.recipe, RECIPES.get(experiment.recipe.model)
+def recipe_table(run: Run) -> Table:
+    """Returns the recipe beside the paper's for the network, or the ticket's, and other fields."""
+    experiment, recipe = run.experiment, run.experiment.recipe
+    whose = "the ticket" if run.ticket else "the paper"
+    other = run.ticket.recipe if run.ticket else RECIPES.get(recipe.model)
     fields = [field.name for field in dataclasses.fields(Recipe)]
-    differing = differences(recipe, paper) if paper else []
+    differing = differences(recipe, other) if other else []
     rows = [
-        [name, _plain(getattr(recipe, name)), _plain(getattr(paper, name)) if paper else ""]
+        [name, _plain(getattr(recipe, name)), _plain(getattr(other, name)) if other else ""]
         for name in fields
     ]
     for name in ("strategy", "rounds", "replicates", "arms", "reinits", "seed"):
         rows.append([name, _plain(getattr(experiment, name)), ""])
-    if paper is None:
+    if other is None:
         note = "The paper has no recipe for this network."
     elif differing:
         changes = ", ".join(
-            f"{name} ({_plain(getattr(recipe, name))}, not {_plain(getattr(paper, name))})"
+            f"{name} ({_plain(getattr(recipe, name))}, not {_plain(getattr(other, name))})"
             for name in differing
         )
-        note = f"It differs from the paper's in {changes}."
+        note = f"It differs from {whose}'s in {changes}."
     else:
-        note = "It is the paper's."
+        note = f"It is {whose}'s."
     marked = [i for i, name in enumerate(fields) if name in differing]
-    return Table("Recipe", ["field", "this run", "the paper"], rows, note, marked)
+    return Table("Recipe", ["field", "this run", whose], rows, note, marked)
 
 
 def runtime_table(run: Run) -> Table:

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.results import Result
 from lth_tf.experiment.store import Store
+from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 
 
@@ -41,6 +43,15 @@ class Run:
     def slug(self) -> str:
         """The name as part of a file's name."""
         return re.sub(r"[^\w.-]+", "_", self.name, flags=re.ASCII)
+
+    @cached_property
+    def ticket(self) -> Ticket | None:
+        """The ticket that a transfer trains; None of other runs.
+
+        Raises:
+            UserError: if it is damaged or missing.
+        """
+        return self.store.ticket()
 
     @property
     def planned(self) -> int:

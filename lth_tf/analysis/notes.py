@@ -21,6 +21,7 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
         text
         for text in (
             _progress(run),
+            _of_ticket(run),
             _margins(verdict, marks),
             _early_stopping(run, marks),
             _test_set(run, verdict),
@@ -35,6 +36,24 @@ def _progress(run: Run) -> str:
     if finished >= planned:
         return f"All {planned} trainings are finished."
     return f"{finished} of {planned} trainings are finished; what follows is on these."
+
+
+def _of_ticket(run: Run) -> str:
+    if run.ticket is None:
+        return ""
+    known = run.ticket.metadata
+    text = (
+        f"The ticket was found on {run.ticket.recipe.dataset} and is trained on "
+        f"{run.experiment.recipe.dataset}, from the same weights in each replicate."
+    )
+    if run.results and "density" in known:
+        here = {r.density for r in run.results if r.level}
+        if here and {known["density"]} != here:
+            text += (
+                f" It had {100 * known['density']:.3g}% of the weights where it was found; its "
+                "output layer is fresh and dense here."
+            )
+    return text
 
 
 def _margins(verdict: Verdict, marks: Sequence[int]) -> str:

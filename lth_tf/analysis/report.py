@@ -142,7 +142,7 @@ def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: 
         notes=notes_on(run, verdict, marks),
         tables=[table for table in tables if table and table.rows],
         pictures=pictures_of(run, points, paper, bool(marks)),
-        background=[recipe_table(run.experiment), runtime_table(run)],
+        background=[recipe_table(run), runtime_table(run)],
     )
 
 

@@ -1,4 +1,4 @@
-"""Given: a user's model function and data, in memory, where the recipe only has their names."""
+"""Given: what an experiment has besides its recipe: a user's model function, data and ticket."""
 
 import contextlib
 import dataclasses
@@ -18,6 +18,7 @@ from lth_tf.importing import names_function
 from lth_tf.recipe import Recipe
 
 if TYPE_CHECKING:
+    from lth_tf.formats.ticket import Ticket
     from lth_tf.models.own import ModelFunction
 
 
@@ -28,10 +29,12 @@ class Given:
     Attributes:
         make: the function that makes the network; None where the recipe's name finds it.
         data: the data; None where the recipe's name finds them.
+        ticket: the ticket that a transfer trains; None of others.
     """
 
     make: "ModelFunction | None" = None
     data: OwnData | None = None
+    ticket: "Ticket | None" = None
 
     def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
         """Returns what is known of the data, given or named by a recipe."""
@@ -77,11 +80,15 @@ def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
     return recipe.override(validation_size=size) if size else recipe
 
 
-def given_by(recipe: Recipe) -> Given:
-    """Returns the data that a recipe names as a function, made once for all processes.
+def given_by(recipe: Recipe, ticket: "Ticket | None" = None) -> Given:
+    """Returns a ticket, and the data that a recipe names as a function, made once for all.
+
+    Args:
+        recipe: the recipe.
+        ticket: the ticket that a transfer trains.
 
     Raises:
         UserError: if the function cannot be found, or returns no data.
     """
     named = names_function(recipe.dataset)
-    return Given(data=data.load(recipe.dataset)) if named else Given()
+    return Given(data=data.load(recipe.dataset) if named else None, ticket=ticket)

@@ -8,8 +8,10 @@ import tf_keras as keras
 
 from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
+from lth_tf.experiment.carried import Carried, carry
 from lth_tf.experiment.given import fitted
 from lth_tf.experiment.plan import Experiment
+from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.own import ModelFunction
@@ -29,11 +31,13 @@ class Network:
         experiment: the experiment.
         data: what is known of the data.
         make: the user's function that makes the network, where the recipe only has its name.
+        ticket: the ticket that a transfer trains; None of others.
     """
 
     experiment: Experiment
     data: ImageInfo | OwnInfo
     make: ModelFunction | None = None
+    ticket: Ticket | None = None
 
     def build(self, seed: int = 0) -> keras.Model:
         """Builds the plain model with initial weights from a seed."""
@@ -78,11 +82,20 @@ class Network:
         return rates(self.kernels, self.experiment.recipe)
 
     @cached_property
-    def remaining(self) -> list[int]:
+    def carried(self) -> Carried:
+        """A transfer's ticket as it fits this network."""
+        return carry(self.ticket, self.kernels, self.initial_weights(0))
+
+    @cached_property
+    def remaining(self) -> dict[int, int]:
         """The remaining weights at each level, dense network first."""
         sizes = {kernel.name: kernel.size for kernel in self.kernels}
+        if self.experiment.is_transfer:
+            left = sum(int(mask.sum()) for mask in self.carried.masks.values())
+            return {0: sum(sizes.values()), self.experiment.rounds: left}
         scope = self.experiment.recipe.scope
-        return masks.remaining_by_round(sizes, self.rates, scope, self.experiment.rounds)
+        counts = masks.remaining_by_round(sizes, self.rates, scope, self.experiment.rounds)
+        return dict(enumerate(counts))
 
     def density(self, level: int) -> float:
         """The density at a level."""
@@ -98,6 +111,8 @@ class Network:
             UserError: if it does not; the message names the flag.
         """
         recipe, examples = self.experiment.recipe, self.data.train_size
+        if self.experiment.is_transfer:
+            self._check_ticket()
         if fitted(recipe, self.data) != recipe:
             raise UserError(
                 f"--validation_size={recipe.validation_size}: must be left out, or "
@@ -122,12 +137,26 @@ class Network:
         if self.is_own:
             self._check_own()
         score(recipe.score)
-        self.remaining  # noqa: B018 (refuses layers that there are not, and rates unfit for a scope)
+        # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
+        self.remaining  # noqa: B018
+
+    def _check_ticket(self) -> None:
+        """Checks that a transfer has its ticket, and data like those that it was found on."""
+        if self.ticket is None or self.ticket.checksum != self.experiment.ticket:
+            raise UserError("a transfer must be given its ticket; see lth_tf.train_ticket")
+        known = self.ticket.metadata.get("data")
+        there = known.get("image_shape") if isinstance(known, dict) else None
+        here = getattr(self.data, "image_shape", None)
+        if there and here and tuple(there) != here:
+            raise UserError(
+                f"--dataset={self.experiment.recipe.dataset}: must have images of shape "
+                f"{tuple(there)}, as the ticket's {self.ticket.recipe.dataset} has, found {here}"
+            )
 
     def _check_own(self) -> None:
         """Checks a user's network: there is something to prune, and each seed has its weights."""
         name = self.experiment.recipe.model
-        if not any(self.rates.values()):
+        if not self.experiment.is_transfer and not any(self.rates.values()):
             raise UserError(
                 f"--model={name}: has no dense or convolutional layer that --prune_conv, "
                 "--prune_dense, --prune_output or --prune_layers lets be pruned"

@@ -13,6 +13,7 @@ CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REOR
 FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
 ARMS = (TICKET, *CONTROLS)
 STRATEGIES = ("iterative", "one_shot")
+TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -55,18 +56,20 @@ class Training:
 class Experiment:
     """An experiment: a recipe, pruned level by level, in several replicates and arms.
 
-    The recipe, the strategy and the seed are what it is; rounds, replicates, arms and their draws
-    may grow when it is continued.
+    The recipe, the strategy, the seed and the ticket are what it is; rounds, replicates, arms and
+    their draws may grow when it is continued.
 
     Attributes:
         recipe: what each training is.
-        rounds: number of levels after the dense network.
+        rounds: number of levels after the dense network; of a transfer, the ticket's level.
         replicates: number of repetitions, each with streams of its own.
         seed: the one seed that all randomness comes from.
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
-            prunes the dense network once to each level's density (Section 2).
+            prunes the dense network once to each level's density (Section 2); "transfer" trains
+            a ticket that came from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
+        ticket: the checksum of a transfer's ticket; None of others.
     """
 
     recipe: Recipe
@@ -76,15 +79,17 @@ class Experiment:
     strategy: str = STRATEGIES[0]
     arms: tuple[str, ...] = (TICKET,)
     reinits: int = 1
+    ticket: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "arms", tuple(self.arms))
-        for name, least in (("rounds", 0), ("replicates", 1), ("seed", 0), ("reinits", 1)):
+        fewest = {"rounds": int(self.is_transfer), "replicates": 1, "seed": 0, "reinits": 1}
+        for name, least in fewest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
-        if self.strategy not in STRATEGIES:
-            allowed = ", ".join(STRATEGIES)
-            raise UserError(f"--strategy={self.strategy}: must be one of {allowed}")
+        allowed = (TRANSFER,) if self.ticket else STRATEGIES
+        if self.strategy not in allowed:
+            raise UserError(f"--strategy={self.strategy}: must be one of {', '.join(allowed)}")
         unknown = [arm for arm in self.arms if arm not in ARMS]
         if unknown or TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
             raise UserError(
@@ -92,19 +97,31 @@ class Experiment:
             )
 
     @property
+    def is_transfer(self) -> bool:
+        """Whether it trains a ticket that came from elsewhere."""
+        return self.strategy == TRANSFER
+
+    @property
     def name(self) -> str:
-        """The default name of its run directory; another recipe or seed has another name."""
+        """The default name of its run directory; another recipe, seed or ticket has another."""
         recipe = self.recipe
-        code = digest({"recipe": recipe.code, "seed": self.seed})
+        ticket = {"ticket": self.ticket} if self.ticket else {}
+        code = digest({"recipe": recipe.code, "seed": self.seed, **ticket})
         parts = (recipe.model, recipe.dataset, self.strategy, code)
         return re.sub(r"[^\w.-]+", "_", "-".join(parts), flags=re.ASCII)
+
+    @property
+    def levels(self) -> list[int]:
+        """The levels that are trained; of a transfer, the dense network's and the ticket's."""
+        return [0, self.rounds] if self.is_transfer else list(range(self.rounds + 1))
 
     def parent(self, training: Training) -> Training | None:
         """Returns the training whose final weights a mask is pruned from; None for the dense one.
 
-        The mask of a control is pruned from the same training as the ticket's.
+        The mask of a control is pruned from the same training as the ticket's. In a transfer
+        nothing is pruned, and no training needs another.
         """
-        if training.level == 0:
+        if training.level == 0 or self.is_transfer:
             return None
         if training.level == 1 or self.strategy == "one_shot":
             return training.dense
@@ -121,6 +138,8 @@ class Experiment:
     @property
     def width(self) -> int:
         """The number of trainings that can run at the same time, once the dense ones are done."""
+        if self.is_transfer:
+            return self.replicates * (1 + len(self.arms_of(self.rounds)))
         levels = self.rounds if self.strategy == "one_shot" else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 
@@ -142,6 +161,6 @@ def make_plan(experiment: Experiment) -> list[Training]:
     return [
         Training(replicate, level, arm)
         for replicate in range(experiment.replicates)
-        for level in range(experiment.rounds + 1)
+        for level in experiment.levels
         for arm in experiment.arms_of(level)
     ]

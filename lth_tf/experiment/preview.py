@@ -2,6 +2,7 @@
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,8 @@ from lth_tf.experiment.given import Given
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
+from lth_tf.formats.ticket import Ticket
+from lth_tf.recipe import Recipe
 
 
 def print_preview(
@@ -30,14 +33,15 @@ def print_preview(
         UserError: if the recipe does not fit the data set or the network.
     """
     recipe = experiment.recipe
-    network = Network(experiment, given.info(recipe, data_dir), given.make)
+    network = Network(experiment, given.info(recipe, data_dir), given.make, given.ticket)
     network.check()
     store = Store(folder)
     plan = make_plan(experiment)
     done = {training for training in plan if store.is_done(training)}
-    paper = models.paper_recipe(recipe.model).to_json()
-    console.print(_recipe_table(recipe.to_json(), paper))
+    console.print(_recipe_table(recipe.to_json(), *_compared(recipe, given.ticket)))
     console.print(_plan_table(network, experiment))
+    for line in network.carried.told if given.ticket else ():
+        console.print(line)
     expected = estimate(network, [store.result(training) for training in plan if training in done])
     left = len(plan) - len(done)
     console.print(
@@ -49,13 +53,20 @@ def print_preview(
     )
 
 
-def _recipe_table(recipe: dict, paper: dict) -> Table:
+def _compared(recipe: Recipe, ticket: Ticket | None) -> tuple[dict[str, Any], str]:
+    """Returns the recipe that this one is shown beside, and what it is."""
+    if ticket:
+        return ticket.recipe.to_json(), "the ticket's"
+    return models.paper_recipe(recipe.model).to_json(), "paper"
+
+
+def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> Table:
     table = Table(title="recipe", title_justify="left", header_style="bold")
-    for title in ("field", "value", "paper"):
+    for title in ("field", "value", whose):
         table.add_column(title)
     for name, value in recipe.items():
-        changed = value != paper[name]
-        table.add_row(name, _text(value), _text(paper[name]), style="yellow" if changed else None)
+        changed = value != other[name]
+        table.add_row(name, _text(value), _text(other[name]), style="yellow" if changed else None)
     return table
 
 
@@ -63,7 +74,7 @@ def _plan_table(network: Network, experiment: Experiment) -> Table:
     table = Table(title="plan, for each replicate", title_justify="left", header_style="bold")
     for title in ("level", "arm", "density", "remaining", "iterations"):
         table.add_column(title, justify="left" if title == "arm" else "right")
-    for level in range(experiment.rounds + 1):
+    for level in experiment.levels:
         for arm in experiment.arms_of(level):
             first = experiment.first_iteration(Training(0, level, arm))
             table.add_row(

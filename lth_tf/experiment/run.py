@@ -82,7 +82,7 @@ def run_experiment(
     # Once, before anything is written: data that must be downloaded, or cannot be, show here.
     given = given or given_by(experiment.recipe)
     info = given.info(experiment.recipe, settings.data_dir)
-    network = Network(experiment, info, given.make)
+    network = Network(experiment, info, given.make, given.ticket)
     network.check(strategy.num_replicas_in_sync)
     if not given.data:
         data.load(experiment.recipe.dataset, settings.data_dir)
@@ -94,6 +94,10 @@ def run_experiment(
         with files.writing(folder / "run.log"):
             on_log_file(folder / "run.log")
         store.begin(experiment, info, describe_start(flags, settings), network.described)
+        if given.ticket:
+            store.keep_ticket(given.ticket)
+            for line in network.carried.told:
+                _log.info(line)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))

@@ -41,6 +41,9 @@ def start_unmasked(training: Training, network: Network, store: Store) -> Start:
     if training.kind in FRESH:
         key = streams.key("reinit", training.level, training.draw)
         return Start(first, network.initial_weights(key))
+    if experiment.is_transfer:
+        fresh = network.initial_weights(streams.key("init"))
+        return Start(first, network.carried.weights(fresh))
     if recipe.rewinds_weights:
         theta = store.read_arrays(training.dense, "rewind" if first else "initial")
         return Start(first, theta, schedule=first)
@@ -56,15 +59,12 @@ def start_unmasked(training: Training, network: Network, store: Store) -> Start:
 
 
 def _masks(training: Training, network: Network, store: Store) -> Masks:
-    parent = network.experiment.parent(training)
-    if parent is None:
+    if training.level == 0:
         return {kernel.name: np.ones(kernel.shape, bool) for kernel in network.kernels}
-    masks = store.read_masks(parent)
-    scores = _scores(training, network, store)
-    for level in range(parent.level + 1, training.level + 1):
-        before = masks
-        masks = pruning.prune(scores, before, network.rates, network.experiment.recipe.scope)
-        check_pruned(before, masks, network.remaining[level])
+    if network.experiment.is_transfer:
+        masks = network.carried.masks
+    else:
+        masks = _pruned(training, network, store)
     streams = Streams(network.experiment.seed, training.replicate)
     if training.kind == "shuffled_mask":
         rng = streams.generator("shuffled_mask", training.level, training.draw)
@@ -72,6 +72,17 @@ def _masks(training: Training, network: Network, store: Store) -> Masks:
     if training.kind.startswith("random_mask"):
         # One ranking for all levels, so that these masks are nested like the ticket's.
         return pruning.random_masks(masks, streams.generator("random_mask", training.draw))
+    return masks
+
+
+def _pruned(training: Training, network: Network, store: Store) -> Masks:
+    parent = network.experiment.parent(training)
+    masks = store.read_masks(parent)
+    scores = _scores(training, network, store)
+    for level in range(parent.level + 1, training.level + 1):
+        before = masks
+        masks = pruning.prune(scores, before, network.rates, network.experiment.recipe.scope)
+        check_pruned(before, masks, network.remaining[level])
     return masks
 
 

@@ -15,6 +15,7 @@ from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result, results_csv
+from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.pruning import masks as packing
 from lth_tf.recipe import Recipe
@@ -79,6 +80,7 @@ class Store:
             "objective": dict(objective or {}),
             "strategy": experiment.strategy,
             "seed": experiment.seed,
+            "ticket": experiment.ticket,
             "rounds": experiment.rounds,
             "replicates": experiment.replicates,
             "arms": list(experiment.arms),
@@ -127,6 +129,7 @@ class Store:
         return Experiment(
             recipe=Recipe.from_json(fields["recipe"]),
             **{name: fields[name] for name in _EXPERIMENT},
+            ticket=fields.get("ticket"),
         )
 
     def data(self) -> ImageInfo | OwnInfo:
@@ -140,6 +143,39 @@ class Store:
         """Returns what the columns of accuracies hold."""
         objective = self.experiment_json().get("objective") or {}
         return Metric.named(objective["metric"]) if objective else Metric()
+
+    @property
+    def ticket_path(self) -> Path:
+        """The path of a transfer's ticket."""
+        return self.folder / "ticket.safetensors"
+
+    def keep_ticket(self, ticket: Ticket) -> None:
+        """Copies a transfer's ticket to the directory, or checks the copy that is there.
+
+        Raises:
+            UserError: see `ticket`.
+        """
+        if self.ticket_path.exists():
+            self.ticket()
+        else:
+            ticket.save(self.ticket_path)
+
+    def ticket(self) -> Ticket | None:
+        """Returns the ticket that a transfer trains; None if the experiment is another.
+
+        Raises:
+            UserError: if the copy in the directory is damaged, or of another ticket.
+        """
+        expected = self.experiment_json().get("ticket")
+        if expected is None:
+            return None
+        ticket = Ticket.load(self.ticket_path)
+        if ticket.checksum != expected:
+            raise UserError(
+                f"{self.ticket_path}: must be the ticket that this run was begun with; remove it, "
+                "and give that one again by --from_ticket"
+            )
+        return ticket
 
     def path(self, training: Training) -> Path:
         """Returns a training's folder."""
@@ -258,7 +294,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-        named = {name: fields[name] for name in ("strategy", "seed")}
+        named = {name: fields.get(name) for name in ("strategy", "seed", "ticket")}
         return {**fields["recipe"], **fields["data"], **fields.get("objective", {}), **named}
 
     there, here = flat(known), flat(wanted)

@@ -42,6 +42,8 @@ def ticket(store: Store, training: Training) -> Ticket:
         "metrics": {name: getattr(result, name) for name in _METRICS},
         "versions": fields["starts"][-1]["versions"],
     }
+    if experiment.is_transfer:
+        metadata["from_ticket"] = experiment.ticket
     return Ticket(store.read_masks(training), weights, trained, metadata)
 
 
@@ -70,7 +72,7 @@ def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
         UserError: if the training is not finished, or its files are damaged.
     """
     _require_done(store, training)
-    network = Network(store.experiment(), store.data())
+    network = Network(store.experiment(), store.data(), ticket=store.ticket())
     weights = dict(start_unmasked(training, network, store).weights)
     for name, mask in store.read_masks(training).items():
         weights[name] = np.where(mask, weights[name], np.float32(0))

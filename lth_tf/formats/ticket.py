@@ -5,6 +5,7 @@ TensorFlow is imported only to make or set a model; to write and read tickets Nu
 
 import dataclasses
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,26 @@ class Ticket:
                 object.__setattr__(self, group, arrays)
         check(self.masks, self.weights, self.trained)
 
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was found with.
+
+        Raises:
+            UserError: if the metadata have none.
+        """
+        fields = self.metadata.get("recipe")
+        try:
+            return Recipe.from_json(fields)
+        except TypeError as error:
+            raise UserError(
+                f"the ticket's metadata must have the recipe that it was found with, but {error}"
+            ) from None
+
+    @cached_property
+    def checksum(self) -> str:
+        """What names the ticket, SHA-256 in hex: the checksum of all that its file holds."""
+        return ticket_file.identity(self._groups, self.metadata)
+
     def save(self, path: Path | str) -> None:
         """Writes the ticket as a safetensors file, whole or not at all.
 
@@ -63,8 +84,7 @@ class Ticket:
         Raises:
             UserError: if it cannot be written.
         """
-        groups = {MASK: self.masks, WEIGHTS: self.weights, TRAINED: self.trained or {}}
-        ticket_file.write(Path(path), groups, self.metadata)
+        ticket_file.write(Path(path), self._groups, self.metadata)
 
     @classmethod
     def load(cls, path: Path | str) -> "Ticket":
@@ -149,6 +169,10 @@ class Ticket:
                 )
             set_masks(model, self.masks)
         set_weights(model, weights)
+
+    @property
+    def _groups(self) -> dict[str, Arrays]:
+        return {MASK: self.masks, WEIGHTS: self.weights, TRAINED: self.trained or {}}
 
     def _field(self, group: str, name: str) -> Any:
         try:

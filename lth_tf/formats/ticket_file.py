@@ -33,6 +33,20 @@ def write(path: Path, groups: Mapping[str, Mapping[str, np.ndarray]], metadata: 
     Raises:
         UserError: if it cannot be written.
     """
+    stored, fields = _described(groups, metadata)
+    # One entry: safetensors writes several in random order.
+    files.write_arrays(path, stored, {_KEY: as_json({**fields, "checksum": _checksum(fields)})})
+
+
+def identity(groups: Mapping[str, Mapping[str, np.ndarray]], metadata: Any) -> str:
+    """Returns the checksum that `write` gives a ticket's file."""
+    return _checksum(_described(groups, metadata)[1])
+
+
+def _described(
+    groups: Mapping[str, Mapping[str, np.ndarray]], metadata: Any
+) -> tuple[Arrays, dict[str, Any]]:
+    """Returns a ticket's arrays as they are stored, and the file's account of them."""
     arrays = flatten(groups)
     stored = {name: _stored(name, array) for name, array in arrays.items()}
     tensors = {
@@ -43,9 +57,7 @@ def write(path: Path, groups: Mapping[str, Mapping[str, np.ndarray]], metadata: 
         }
         for name, array in arrays.items()
     }
-    fields = {"format": FORMAT, "metadata": metadata, "tensors": tensors}
-    # One entry: safetensors writes several in random order.
-    files.write_arrays(path, stored, {_KEY: as_json({**fields, "checksum": _checksum(fields)})})
+    return stored, {"format": FORMAT, "metadata": metadata, "tensors": tensors}
 
 
 def read(path: Path) -> tuple[dict[str, Arrays], Any]:
