@@ -1,6 +1,8 @@
 """Writes docs/api.md from the docstrings of the public API: python docs/make_api.py."""
 
+import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 import docstring_parser
@@ -43,8 +45,10 @@ def _entry(name: str, thing: object, level: str) -> str:
 def _signature(thing: object) -> str:
     if isinstance(thing, property) or (inspect.isclass(thing) and issubclass(thing, Exception)):
         return ""
-    text = str(inspect.signature(thing))
-    return text.replace("'", "").replace("-> None", "").rstrip()
+    text = re.sub(r"<[^<>]*(<lambda>[^<>]*)?>", "...", str(inspect.signature(thing)))
+    text = re.sub(r"\b(?:[a-z_]\w*\.)+(\w+)", r"\1", text)  # modules' names say nothing here
+    text = re.sub(r"(-> |: )'([^']*)'", r"\1\2", text)
+    return re.sub(r"\((self|cls)(, )?", "(", text)
 
 
 def _text(thing: object) -> list[str]:
@@ -54,6 +58,9 @@ def _text(thing: object) -> list[str]:
     paragraphs = [parsed.short_description, parsed.long_description]
     lines = [line for text in paragraphs if text for line in (text, "")]
     fields = [(item.arg_name, item.description) for item in parsed.params]
+    if dataclasses.is_dataclass(thing):
+        found = [(field.name, field.metadata.get("help")) for field in dataclasses.fields(thing)]
+        fields += [(name, text) for name, text in found if text]
     lines += [f"- **{name}**: {_one_line(text)}" for name, text in fields]
     lines += [""] if fields else []
     if parsed.returns:

@@ -19,7 +19,20 @@ def verdict_sentence(verdict: Verdict) -> str:
         return _not_enough(verdict)
     return (
         f"No winning ticket found: the first level, {percent(first.density)} of the weights, is "
-        f"{first.outcome}: {_numbers(first, verdict.metric)}."
+        f"{first.outcome}: {_numbers(first, verdict.metric)}.{_singly(verdict)}"
+    )
+
+
+def _singly(verdict: Verdict) -> str:
+    """Says which levels would pass if the sequence did not stop before them."""
+    passing = [level for level in verdict.levels if level.outcome.passes]
+    if not passing:
+        return ""
+    sparsest = passing[-1]
+    return (
+        f" The sequence of tests ends there. Each by itself, which claims less, {len(passing)} of "
+        f"{len(verdict.levels)} levels pass, the sparsest with {percent(sparsest.density)} of the "
+        f"weights: {_measured(sparsest, verdict.metric)}."
     )
 
 
