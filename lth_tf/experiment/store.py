@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,13 @@ import numpy as np
 from lth_tf import files
 from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
+from lth_tf.experiment import record
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result, results_csv
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.pruning import masks as packing
-from lth_tf.recipe import Recipe
 
-FORMAT = 1
-_EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _log = logging.getLogger(__name__)
 
 
@@ -73,28 +71,10 @@ class Store:
         Raises:
             UserError: if the directory holds another experiment; names each field that differs.
         """
-        fields = {
-            "format": FORMAT,
-            "recipe": experiment.recipe.to_json(),
-            "data": json.loads(json.dumps(vars(data))),
-            "objective": dict(objective or {}),
-            "strategy": experiment.strategy,
-            "seed": experiment.seed,
-            "ticket": experiment.ticket,
-            "rounds": experiment.rounds,
-            "replicates": experiment.replicates,
-            "arms": list(experiment.arms),
-            "reinits": experiment.reinits,
-            "starts": [dict(start)],
-        }
+        fields = record.describe(experiment, data, start, objective)
         path = self.folder / "experiment.json"
         if path.exists():
-            known = self.experiment_json()
-            _check_same(self.folder, known, fields)
-            fields["starts"] = [*known["starts"], dict(start)]
-            for grown in ("rounds", "replicates", "reinits"):
-                fields[grown] = max(fields[grown], known[grown])
-            fields["arms"] = list(dict.fromkeys([*known["arms"], *fields["arms"]]))
+            fields = record.continued(self.folder, self.experiment_json(), fields)
         self._clear_up()
         files.write_text(path, json.dumps(fields, indent=1) + "\n")
 
@@ -107,17 +87,7 @@ class Store:
         path = self.folder / "experiment.json"
         if not path.exists():
             raise UserError(f"{self.folder}: must be a run directory, but has no experiment.json")
-        fields = _read_json(path)
-        if fields.get("format", FORMAT + 1) > FORMAT:
-            raise UserError(
-                f"{path}: must be of format {FORMAT} or older, found {fields.get('format')}; "
-                "it was written by a newer version of lth_tf"
-            )
-        try:
-            recipe = Recipe.from_json(fields["recipe"])
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{path}: must be of this version of lth_tf, but {error}") from None
-        return {**fields, "recipe": recipe.to_json()}
+        return record.read(path)
 
     def experiment(self) -> Experiment:
         """Returns the experiment that the directory holds.
@@ -125,24 +95,15 @@ class Store:
         Raises:
             UserError: see `experiment_json`.
         """
-        fields = self.experiment_json()
-        return Experiment(
-            recipe=Recipe.from_json(fields["recipe"]),
-            **{name: fields[name] for name in _EXPERIMENT},
-            ticket=fields.get("ticket"),
-        )
+        return record.experiment_of(self.experiment_json())
 
     def data(self) -> ImageInfo | OwnInfo:
         """Returns what is known of the experiment's data."""
-        fields = self.experiment_json()["data"]
-        if "image_shape" not in fields:
-            return OwnInfo(**fields)
-        return ImageInfo(**{**fields, "image_shape": tuple(fields["image_shape"])})
+        return record.data_of(self.experiment_json())
 
     def metric(self) -> Metric:
         """Returns what the columns of accuracies hold."""
-        objective = self.experiment_json().get("objective") or {}
-        return Metric.named(objective["metric"]) if objective else Metric()
+        return record.metric_of(self.experiment_json())
 
     @property
     def ticket_path(self) -> Path:
@@ -245,7 +206,7 @@ class Store:
         """
         path = self.path(training) / "result.json"
         try:
-            return Result.from_json(_read_json(path))
+            return Result.from_json(files.read_json(path))
         except KeyError as error:
             raise UserError(f"{path}: must have the field {error}; remove the folder") from None
 
@@ -271,7 +232,7 @@ class Store:
         path = self.path(training) / name
         if not path.exists():
             raise UserError(f"{path}: is missing; remove its folder to train it again")
-        expected = _read_json(path.with_name("result.json"))["checksums"].get(name)
+        expected = files.read_json(path.with_name("result.json"))["checksums"].get(name)
         if files.sha256(path) != expected:
             raise UserError(
                 f"{path}: is not what the training wrote (its checksum differs); "
@@ -283,25 +244,3 @@ class Store:
 def _training(folder: Path) -> Training:
     level, replicate = folder.parent.name, folder.parent.parent.name
     return Training(int(replicate.split("_")[1]), int(level.split("_")[1]), folder.name)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: must be a whole JSON file, but {error}") from None
-
-
-def _check_same(folder: Path, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    def flat(fields: Mapping[str, Any]) -> dict[str, Any]:
-        named = {name: fields.get(name) for name in ("strategy", "seed", "ticket")}
-        return {**fields["recipe"], **fields["data"], **fields.get("objective", {}), **named}
-
-    there, here = flat(known), flat(wanted)
-    names: Iterable[str] = [n for n in {**there, **here} if there.get(n) != here.get(n)]
-    differing = "; ".join(f"{n} is {there.get(n)} there, {here.get(n)} here" for n in names)
-    if differing:
-        raise UserError(
-            f"{folder}: holds another experiment ({differing}); "
-            "give this one another --name, or remove the folder"
-        )
