@@ -51,19 +51,19 @@ def test_every_value_is_in_the_checksum():
 
 
 REFUSED = {
-    "train: must be a pair": (INPUTS, TEST, TEST),
-    r"test: its arrays must have as many .* \(10, 3\), \(4,\)": (
+    "train: must be a pair": lambda: (INPUTS, TEST, TEST),
+    r"test: its arrays must have as many .* \(10, 3\), \(4,\)": lambda: (
         TRAIN,
         TEST,
         (INPUTS, TARGETS[:4]),
     ),
-    "validation: must be arrays like": (TRAIN, ({"a": INPUTS}, TARGETS), TEST),
-    "train: must be a data set with an end": (
+    "validation: must be arrays like": lambda: (TRAIN, ({"a": INPUTS}, TARGETS), TEST),
+    "train: must be a data set with an end": lambda: (
         tf.data.Dataset.from_tensor_slices(TRAIN).batch(2).repeat(),
         TEST,
         TEST,
     ),
-    "train: must be a data set of pairs": (
+    "train: must be a data set of pairs": lambda: (
         tf.data.Dataset.from_tensor_slices(INPUTS).batch(2),
         TEST,
         TEST,
@@ -74,7 +74,7 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_refuses(message):
     with pytest.raises(UserError, match=message):
-        OwnData.of(*REFUSED[message])
+        OwnData.of(*REFUSED[message]())
 
 
 def test_a_function_must_return_three_sets():
