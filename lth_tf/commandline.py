@@ -4,7 +4,7 @@ import contextlib
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
 from absl import flags
@@ -45,7 +45,10 @@ def run(
     """
     argv = sys.argv if argv is None else argv
     values = flags.FlagValues()
-    groups = define(values)
+    try:
+        groups = define(values)
+    except UserError as error:
+        return _fail(sys.stderr, error)
     if any(arg.lstrip("-") in ("help", "helpfull", "helpshort", "h") for arg in argv[1:]):
         print(help_text(values, groups, usage))
         return 0
@@ -93,6 +96,11 @@ def help_text(values: flags.FlagValues, groups: Groups, usage: str) -> str:
         lines.append("")
     lines.append("Flags can also stand in a file, one a line: --flagfile=FILE.")
     return "\n".join(lines)
+
+
+def choices_text(choices: Mapping[str, Any]) -> str:
+    """Returns what a registry's entries are, each with its name, for a flag's help."""
+    return "; ".join(f"{name}: {entry.help}" for name, entry in choices.items()) + "."
 
 
 def _fail(stream: IO[str], error: Any) -> int:

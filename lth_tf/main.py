@@ -11,6 +11,8 @@ from lth_tf import commandline
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
 from lth_tf.importing import names_function
+from lth_tf.pruning.criteria import CRITERIA
+from lth_tf.pruning.densities import DENSITIES
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
 
@@ -37,7 +39,11 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     for field in dataclasses.fields(Recipe):
         _define_recipe_flag(values, field)
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
-        groups.setdefault(title, []).append(field.name)
+        names = groups.setdefault(title, [])
+        names.append(field.name)
+        for alias in _ALIASES.get(field.name, ()):
+            flags.DEFINE_alias(alias, field.name, flag_values=values)
+            names.append(alias)
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
@@ -91,6 +97,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     return groups
 
 
+_CHOICES = {"criterion": CRITERIA, "scope": DENSITIES}
+_ALIASES = {"criterion": ("score",)}  # flags' former names
 _EXPERIMENT = ("arms", "reinits", "replicates", "seed")
 _XLA_HELP = (
     "Compile the training loop with XLA; auto does so on GPUs, and on CPUs for "
@@ -102,6 +110,11 @@ def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> N
     text = field.metadata["help"]
     if field.name == "model":
         flags.DEFINE_string("model", "lenet", text, flag_values=values)
+        return
+    if field.name in _CHOICES:
+        choices = _CHOICES[field.name]
+        flags.DEFINE_enum(field.name, None, list(choices), text, flag_values=values)
+        values[field.name].help = f"{text} {commandline.choices_text(choices)}"
         return
     define = {int: flags.DEFINE_integer, float: flags.DEFINE_float, str: flags.DEFINE_string}
     make = define.get(field.type, flags.DEFINE_list)
@@ -247,7 +260,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
 
 
 def _given(values: flags.FlagValues) -> list[flags.Flag]:
-    return [flag for flag in (values[name] for name in sorted(values)) if flag.present]
+    aliases = {alias for names in _ALIASES.values() for alias in names}
+    return [values[name] for name in sorted(values) if values[name].present and name not in aliases]
 
 
 def main(argv: list[str] | None = None) -> int:

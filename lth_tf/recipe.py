@@ -16,7 +16,6 @@ from lth_tf.errors import UserError
 OPTIMIZERS = ("adam", "momentum", "sgd")
 AUGMENTATIONS = ("none", "flip_crop")
 SCALINGS = ("unit", "standardize")
-SCOPES = ("layer", "global")
 KEPT = ("lr", "none", "fine_tune")  # kinds of --rewind that keep the weights
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -92,9 +91,13 @@ class Recipe:
         "pruning",
         default=(),
     )
-    scope: str = _field("Weights ranked within a layer or global.", "pruning", default="layer")
-    score: str = _field(
-        "What a weight is ranked by: magnitude, or another of lth_tf.pruning.scores.",
+    scope: str = _field(
+        "How many weights each kernel keeps, or all together: see lth_tf.pruning.densities.",
+        "pruning",
+        default="layer",
+    )
+    criterion: str = _field(
+        "What weights are ranked by, the lowest being pruned: see lth_tf.pruning.criteria.",
         "pruning",
         default="magnitude",
     )
@@ -145,7 +148,6 @@ class Recipe:
             "optimizer": OPTIMIZERS,
             "augment": AUGMENTATIONS,
             "scaling": SCALINGS,
-            "scope": SCOPES,
             "precision": PRECISIONS,
         }
         for name, allowed in choices.items():
@@ -189,18 +191,30 @@ class Recipe:
     def code(self) -> dict[str, Any]:
         """What tells recipes apart in names, as JSON values.
 
-        Newer fields are left out at their defaults, so that runs older than them keep their names.
+        Newer fields are left out at their defaults and renamed ones have their first name, so that
+        runs older than them keep their names.
         """
         fields, known = self.to_json(), {f.name: f.default for f in dataclasses.fields(self)}
+        fields["score"] = fields.pop("criterion")
         return {k: v for k, v in fields.items() if k not in _NEWER or v != known[k]}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Recipe":
-        """Returns the recipe that `to_json` wrote; newer fields than it knew have their default."""
+        """Returns the recipe that `to_json` wrote; newer fields than it knew have their default.
+
+        A criterion that meant something else has a name of its own, which no training has: such
+        runs can be read, but not continued.
+        """
+        fields = {**fields}
+        if "score" in fields:
+            score = fields.pop("score")
+            fields["criterion"] = f"{score}_with_a_1" if score in _WITHOUT_A else score
         return cls(**fields)
 
 
 _NEWER = ("width", "scaling")  # than the first recipes that were written
+# Zhou et al.'s criteria whose factor, a, was 1 while the field was called `score`.
+_WITHOUT_A = ("large_init_large_final", "small_init_small_final")
 _LEAST = {
     "iterations": 1,
     "batch_size": 1,

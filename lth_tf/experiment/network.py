@@ -16,8 +16,8 @@ from lth_tf.importing import names_function
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.own import ModelFunction
 from lth_tf.pruning import masks
+from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
-from lth_tf.pruning.scores import score
 from lth_tf.recipe import digest
 from lth_tf.training.objective import objective_of
 from lth_tf.training.trainer import build_model
@@ -89,12 +89,12 @@ class Network:
     @cached_property
     def remaining(self) -> dict[int, int]:
         """The remaining weights at each level, dense network first."""
-        sizes = {kernel.name: kernel.size for kernel in self.kernels}
+        shapes = {kernel.name: kernel.shape for kernel in self.kernels}
         if self.experiment.is_transfer:
             left = sum(int(mask.sum()) for mask in self.carried.masks.values())
-            return {0: sum(sizes.values()), self.experiment.rounds: left}
+            return {0: sum(kernel.size for kernel in self.kernels), self.experiment.rounds: left}
         scope = self.experiment.recipe.scope
-        counts = masks.remaining_by_round(sizes, self.rates, scope, self.experiment.rounds)
+        counts = masks.remaining_by_round(shapes, self.rates, scope, self.experiment.rounds)
         return dict(enumerate(counts))
 
     def density(self, level: int) -> float:
@@ -136,7 +136,8 @@ class Network:
             )
         if self.is_own:
             self._check_own()
-        score(recipe.score)
+        if not self.experiment.is_transfer:
+            CRITERIA[recipe.criterion]
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import FRESH, Training
+from lth_tf.experiment.ranking import Ranking, Take
 from lth_tf.experiment.store import Store
 from lth_tf.pruning import masks as pruning
-from lth_tf.pruning.scores import score
 from lth_tf.streams import Streams
 from lth_tf.training.invariants import check_pruned
 from lth_tf.training.start import Start
@@ -16,19 +16,20 @@ from lth_tf.training.start import Start
 Masks = dict[str, np.ndarray]
 
 
-def make_start(training: Training, network: Network, store: Store) -> Start:
+def make_start(training: Training, network: Network, store: Store, take: Take) -> Start:
     """Makes what a training starts from, out of what the trainings that it needs have left.
 
     Args:
         training: the training.
         network: the experiment's network.
         store: has its parent's weights and masks, and the weights to rewind to.
+        take: returns the examples at some rows of the data set, for criteria that ask for them.
 
     Raises:
         UserError: if a file that it needs is damaged.
     """
     start = start_unmasked(training, network, store)
-    return dataclasses.replace(start, masks=_masks(training, network, store))
+    return dataclasses.replace(start, masks=_masks(training, network, store, take))
 
 
 def start_unmasked(training: Training, network: Network, store: Store) -> Start:
@@ -58,13 +59,13 @@ def start_unmasked(training: Training, network: Network, store: Store) -> Start:
     return Start(first, kept, schedule=-counted, optimizer=store.read_arrays(parent, "optimizer"))
 
 
-def _masks(training: Training, network: Network, store: Store) -> Masks:
+def _masks(training: Training, network: Network, store: Store, take: Take) -> Masks:
     if training.level == 0:
         return {kernel.name: np.ones(kernel.shape, bool) for kernel in network.kernels}
     if network.experiment.is_transfer:
         masks = network.carried.masks
     else:
-        masks = _pruned(training, network, store)
+        masks = _pruned(training, network, store, take)
     streams = Streams(network.experiment.seed, training.replicate)
     if training.kind == "shuffled_mask":
         rng = streams.generator("shuffled_mask", training.level, training.draw)
@@ -75,20 +76,10 @@ def _masks(training: Training, network: Network, store: Store) -> Masks:
     return masks
 
 
-def _pruned(training: Training, network: Network, store: Store) -> Masks:
+def _pruned(training: Training, network: Network, store: Store, take: Take) -> Masks:
     parent = network.experiment.parent(training)
-    masks = store.read_masks(parent)
-    scores = _scores(training, network, store)
-    for level in range(parent.level + 1, training.level + 1):
-        before = masks
-        masks = pruning.prune(scores, before, network.rates, network.experiment.recipe.scope)
-        check_pruned(before, masks, network.remaining[level])
+    before = store.read_masks(parent)
+    ranking = Ranking(training, network, store, take)
+    masks = ranking.prune(before, training.level - parent.level)
+    check_pruned(before, masks, network.remaining[training.level])
     return masks
-
-
-def _scores(training: Training, network: Network, store: Store) -> dict[str, np.ndarray]:
-    initial = store.read_arrays(training.dense, "initial")
-    final = store.read_arrays(network.experiment.parent(training), "weights")
-    rank = score(network.experiment.recipe.score)
-    names = [kernel.name for kernel in network.kernels]
-    return {name: rank(initial[name], final[name]) for name in names}

@@ -18,7 +18,7 @@ from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.results import Result, results_csv
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
-from lth_tf.pruning import masks as packing
+from lth_tf.pruning import packing
 
 _log = logging.getLogger(__name__)
 

@@ -102,7 +102,7 @@ class Worker:
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
-        start = make_start(training, self._network, self._store)
+        start = make_start(training, self._network, self._store, self._trainer.examples.take)
         start, state = share(self._team, start, read_state(checkpoint))
         saving = self._saving(checkpoint, should_stop)
         rows: list[Row] = []

@@ -13,7 +13,7 @@ import numpy as np
 from lth_tf import files
 from lth_tf.arrays import Arrays, checksum, flatten, nest
 from lth_tf.errors import UserError
-from lth_tf.pruning.masks import pack, unpack
+from lth_tf.pruning.packing import pack, unpack
 
 FORMAT = 1
 MASK, WEIGHTS, TRAINED = GROUPS = ("mask", "weights", "trained")

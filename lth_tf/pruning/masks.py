@@ -1,43 +1,79 @@
-"""Masks: how many weights a round removes, exactly, and which.
+"""Masks: which weights a round removes, the lowest-scored, and that their number is exact.
 
-A round removes `round(rate x remaining)` weights, from each kernel by its own rate or, in global
-scope, from all prunable kernels together. Ties go by kernel order, then flat index: the earlier
-weight goes first. Masks are dicts from kernel name to a boolean array, True where the weight
-stays; kernels that are never pruned have no mask.
+How many remain where is a density's to say (`lth_tf.pruning.densities`). Ties go by kernel order,
+then flat index: the earlier weight goes first. Masks are dicts from kernel name to a boolean array,
+True where the weight stays; kernels that are never pruned have no mask.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from lth_tf.errors import UserError
+from lth_tf.pruning.densities import DENSITIES, Counts, Density
 
 Masks = dict[str, np.ndarray]
 
 
 def remaining_by_round(
-    sizes: Mapping[str, int], rates: Mapping[str, float], scope: str, rounds: int
+    shapes: Mapping[str, tuple[int, ...]], rates: Mapping[str, float], scope: str, rounds: int
 ) -> list[int]:
     """Counts the weights that remain after each round, before anything is trained.
 
     Args:
-        sizes: number of weights of each kernel, those that are never pruned included.
+        shapes: shape of each kernel, those that are never pruned included.
         rates: pruning rate of each kernel, 0 for never.
-        scope: "layer" or "global".
+        scope: one of `DENSITIES`.
         rounds: number of prunings.
 
     Returns:
         `rounds + 1` counts over all kernels, the dense network's first.
+
+    Raises:
+        UserError: if there is no such scope, or the rates do not fit it.
     """
-    groups = _groups(rates, scope)
-    left = {group: sum(sizes[name] for name in names) for group, (_, names) in groups.items()}
-    untouched = sum(sizes.values()) - sum(left.values())
-    counts = [untouched + sum(left.values())]
-    for _ in range(rounds):
-        for group, (rate, _) in groups.items():
-            left[group] -= round(rate * left[group])
-        counts.append(untouched + sum(left.values()))
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    untouched = sum(size for name, size in sizes.items() if not rates[name])
+    planned = _rounds(scope, shapes, rates, sizes, rounds)
+    return [untouched + sum(counts.values()) for counts in planned]
+
+
+def counts_after(
+    masks: Mapping[str, np.ndarray], rates: Mapping[str, float], scope: str, rounds: int = 1
+) -> Counts:
+    """Counts the weights that remain after some more rounds, by the kernels ranked together.
+
+    Args:
+        masks: the masks before, by kernel.
+        rates: pruning rate of each kernel, 0 for never.
+        scope: one of `DENSITIES`.
+        rounds: number of prunings.
+
+    Raises:
+        UserError: if there is no such scope, or the rates do not fit it.
+    """
+    shapes = {name: mask.shape for name, mask in masks.items()}
+    left = {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+    *_, counts = _rounds(scope, shapes, rates, left, rounds)
     return counts
+
+
+def in_steps(masks: Mapping[str, np.ndarray], counts: Counts, steps: int) -> Iterator[Counts]:
+    """Yields what remains after each of a number of steps, down to some counts.
+
+    After step k of n, `(kept / remaining) ** (k / n)` of what remained is left.
+
+    Args:
+        masks: the masks before.
+        counts: what remains in the end, by the kernels ranked together.
+        steps: the number of steps.
+    """
+    before = {group: sum(int(masks[name].sum()) for name in group) for group in counts}
+    for step in range(1, steps):
+        share = step / steps
+        yield {g: round(n * (counts[g] / n) ** share) if n else 0 for g, n in before.items()}
+    yield counts
 
 
 def prune(
@@ -52,7 +88,8 @@ def prune(
         scores: score of each weight, by kernel.
         masks: the masks of the round before, by kernel.
         rates: pruning rate of each kernel, 0 for never.
-        scope: "layer" ranks within each kernel, "global" over all of them.
+        scope: how many weights each kernel keeps: "layer" goes by its own rate, "global" ranks
+            all kernels together, "uniform" and "erk" share out what remains by size and shape.
 
     Returns:
         New masks for the kernels in `masks`; each is a subset of the old one.
@@ -60,10 +97,31 @@ def prune(
     Raises:
         UserError: if a remaining weight's score is not a number, or the rates do not fit the scope.
     """
+    return prune_to(scores, masks, counts_after(masks, rates, scope))
+
+
+def prune_to(
+    scores: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray], counts: Counts
+) -> Masks:
+    """Removes the lowest-scored of the remaining weights until some counts are left.
+
+    Args:
+        scores: score of each weight, by kernel.
+        masks: the masks before, by kernel.
+        counts: how many weights remain, by the kernels ranked together.
+
+    Returns:
+        New masks for the kernels in `masks`; each is a subset of the old one.
+
+    Raises:
+        UserError: if a kernel's scores are missing, of another shape, or not numbers.
+    """
     pruned = dict(masks)
-    for rate, names in _groups(rates, scope).values():
-        alive = np.concatenate([np.asarray(scores[name])[masks[name]] for name in names])
-        stays = _highest(alive, rate, names)
+    for names, count in counts.items():
+        alive = np.concatenate([_alive(scores, masks[name], name) for name in names])
+        if np.isnan(alive).any():
+            raise UserError(f"{', '.join(names)}: scores must be numbers, but some are not (nan)")
+        stays = _highest(alive, count)
         ends = np.cumsum([np.count_nonzero(masks[name]) for name in names])[:-1]
         for name, part in zip(names, np.split(stays, ends), strict=True):
             pruned[name] = masks[name].copy()
@@ -88,39 +146,57 @@ def random_masks(masks: Mapping[str, np.ndarray], rng: np.random.Generator) -> M
     return found
 
 
-def pack(mask: np.ndarray) -> np.ndarray:
-    """Packs a boolean mask, in flat order, eight weights to a byte (first weight highest bit)."""
-    return np.packbits(mask)
-
-
-def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the boolean mask of a shape that `pack` packed."""
-    return np.unpackbits(packed, count=int(np.prod(shape))).astype(bool).reshape(shape)
-
-
-def _groups(rates: Mapping[str, float], scope: str) -> dict[str, tuple[float, list[str]]]:
-    """Groups the prunable kernels that are ranked together, with the group's rate."""
+def _rounds(
+    scope: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    rates: Mapping[str, float],
+    left: Mapping[str, int],
+    rounds: int,
+) -> Iterator[Counts]:
+    """Yields what remains of the prunable kernels now, then after each of some rounds."""
+    density = DENSITIES[scope]()
     prunable = {name: rate for name, rate in rates.items() if rate > 0}
-    if scope == "layer":
-        return {name: (rate, [name]) for name, rate in prunable.items()}
-    if len(set(prunable.values())) > 1:
-        found = ", ".join(f"{rate:g}" for rate in sorted(set(prunable.values())))
-        raise UserError(
-            f"--scope=global: must have one rate for all prunable kernels, not {found}; "
-            "make --prune_conv, --prune_dense and --prune_output equal, or 0"
-        )
-    return {"all": (next(iter(prunable.values())), list(prunable))} if prunable else {}
+    shapes = {name: shapes[name] for name in prunable}
+    counts = {group: sum(left[name] for name in group) for group in density.groups(prunable)}
+    yield counts
+    for _ in range(rounds):
+        counts = _keep(density, shapes, prunable, counts)
+        yield counts
 
 
-def _highest(scores: np.ndarray, rate: float, names: list[str]) -> np.ndarray:
-    """Returns which of the scores are not among the lowest, the share that the rate says."""
-    if np.isnan(scores).any():
-        raise UserError(f"{', '.join(names)}: scores must be numbers, but some are not (nan)")
+def _keep(
+    density: Density,
+    shapes: Mapping[str, tuple[int, ...]],
+    rates: Mapping[str, float],
+    left: Counts,
+) -> Counts:
+    if not left:
+        return {}
+    kept = density.keep(shapes, rates, left)
+    for group, count in left.items():
+        if not 0 <= kept.get(group, -1) <= count:
+            raise UserError(
+                f"--scope={density.name}: must keep 0 to {count} weights of {', '.join(group)}, "
+                f"but keeps {kept.get(group)}"
+            )
+    return kept
+
+
+def _alive(scores: Mapping[str, np.ndarray], mask: np.ndarray, name: str) -> np.ndarray:
+    """Returns the scores of a kernel's remaining weights."""
+    found = np.shape(scores[name]) if name in scores else "none"
+    if found != mask.shape:
+        raise UserError(f"{name}: must have scores of shape {mask.shape}, found {found}")
+    return np.asarray(scores[name])[mask]
+
+
+def _highest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Returns which scores are the highest, some number of them."""
     stays = np.ones(scores.size, bool)
-    count = round(rate * scores.size)
-    if count:
-        cutoff = np.partition(scores, count - 1)[count - 1]
+    removed = scores.size - count
+    if removed:
+        cutoff = np.partition(scores, removed - 1)[removed - 1]
         np.greater_equal(scores, cutoff, out=stays)
         below = scores.size - np.count_nonzero(stays)
-        stays[np.flatnonzero(scores == cutoff)[: count - below]] = False
+        stays[np.flatnonzero(scores == cutoff)[: removed - below]] = False
     return stays

@@ -80,13 +80,13 @@ class Trainer:
         """
         self.recipe = recipe
         # Outside of the strategy, which would send each device a copy of the whole data set.
-        self._examples = Examples(*data.examples)
+        self.examples = Examples(*data.examples)
         with strategy.scope():
             plain = self._build(build)
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
             self.xla = use_xla(xla, self.model, strategy)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
-        self.model.attach(self._examples, recipe, self.xla)
+        self.model.attach(self.examples, recipe, self.xla)
         self._validation = Evaluator(self.model, self.xla)
         self._test = Evaluator(self.model, self.xla)
         self._test.set_examples(*data.test)
@@ -121,8 +121,8 @@ class Trainer:
         began = time.monotonic()
         recipe = self.recipe
         before = state.seconds if state else 0.0
-        self._validation.set_examples(*self._examples.take(validation_rows))
-        self._training.set_examples(*self._examples.take(training_rows))
+        self._validation.set_examples(*self.examples.take(validation_rows))
+        self._training.set_examples(*self.examples.take(training_rows))
         set_masks(self.model, start.masks)
         first = state.iteration if state else start.iteration
         also = (*recipe.marks, recipe.rewind_iteration)

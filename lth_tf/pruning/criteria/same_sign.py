@@ -1,0 +1,22 @@
+"""Final magnitude of weights that kept their sign: Zhou et al.'s "large final, same sign"."""
+
+import numpy as np
+
+from lth_tf.arrays import Arrays
+from lth_tf.pruning.criteria import CRITERIA, Context, Criterion
+
+
+@CRITERIA.register
+class SameSign(Criterion):
+    """Keeps weights that end large with their initial sign."""
+
+    name = "same_sign"
+    help = "max(0, final * sign(initial))"
+    place = 8
+
+    def scores(self, context: Context) -> Arrays:
+        """See `Criterion`."""
+        initial, final = context.initial, context.final
+        return {
+            name: np.maximum(0, np.sign(initial[name]) * weight) for name, weight in final.items()
+        }
