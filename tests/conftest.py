@@ -5,7 +5,12 @@ import multiprocessing
 import os
 import time
 
+import hypothesis
 import pytest
+
+# How long an example takes depends on the machine, and on what it imports first.
+hypothesis.settings.register_profile("lth_tf", deadline=None)
+hypothesis.settings.load_profile("lth_tf")
 
 # Some virtual machines list AMX among the CPU's features and kill the process that uses it, as
 # TensorFlow does in bfloat16.

@@ -64,7 +64,9 @@ def test_a_dry_run_knows_what_is_finished_and_what_differs_from_the_paper(
     [
         ("--model=lenett", "--model=lenett: .*did you mean lenet?"),
         ("--dataset=mnistt", "--dataset=mnistt: there is no such data set"),
-        ("--score=loudness", "--score=loudness: must be one of magnitude"),
+        ("--criterion=loudness", "--criterion=loudness: value should be one of <magnitude"),
+        ("--score=loudness", "--criterion=loudness: value should be one of <magnitude"),
+        ("--scope=local", "--scope=local: value should be one of <layer|global|uniform|erk>"),
         ("--prune_dense=1.5", "--prune_dense=1.5: must be .*inside .0, 1."),
         ("--prune_conv=-0.1", "--prune_conv=-0.1: must be .*inside .0, 1."),
         ("--iterations=0", "--iterations=0: must be .*at least 1"),
@@ -76,6 +78,7 @@ def test_a_dry_run_knows_what_is_finished_and_what_differs_from_the_paper(
         ("--prune_layers=dense1", "--prune_layers=dense1: must be NAME=RATE"),
         ("--prune_layers=dense1=1", "--prune_layers=dense1=1.*: the rate must be"),
         ("--scope=global", "--scope=global: must have one rate"),
+        ("--scope=erk", "--scope=erk: must have one rate"),
         ("--marks=a,b", "--marks=a,b: must be whole numbers"),
         ("--marks=100,50", "--marks=100,50: must be rising iterations from 1 to 200"),
         ("--rounds=-1", "--rounds=-1: must be at least 0"),

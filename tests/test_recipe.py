@@ -23,7 +23,6 @@ RESNET = models.paper_recipe("resnet18")
     [
         ("optimizer", "lion", "one of adam, momentum, sgd"),
         ("augment", "cutout", "one of none, flip_crop"),
-        ("scope", "local", "one of layer, global"),
         ("precision", "float16", "one of float32, mixed_bfloat16, mixed_float16"),
         ("iterations", 0, "at least 1"),
         ("batch_size", 0, "at least 1"),
@@ -88,13 +87,23 @@ def test_json_loses_nothing(name):
 
 def test_a_recipe_older_than_a_field_is_read_and_keeps_its_name():
     recipe = models.paper_recipe("lenet")
-    old = {
-        name: value for name, value in recipe.to_json().items() if name not in ("width", "scaling")
-    }
+    newer = ("width", "scaling", "criterion")
+    old = {name: value for name, value in recipe.to_json().items() if name not in newer}
+    old["score"] = "magnitude"
     assert Recipe.from_json(old) == recipe
     assert recipe.code == old
     assert Experiment(recipe=recipe, rounds=1).name == "lenet-mnist-iterative-30622e8c"
     assert recipe.override(width=0.5).code == {**old, "width": 0.5}
+    moved = recipe.override(criterion="movement")
+    assert moved.code == {**old, "score": "movement"} and Recipe.from_json(moved.code) == moved
+
+
+@pytest.mark.parametrize("name", ["large_init_large_final", "small_init_small_final"])
+def test_a_criterion_that_meant_something_else_is_read_as_another(name):
+    recipe = models.paper_recipe("lenet").override(criterion=name)
+    old = Recipe.from_json(recipe.code)
+    assert old.criterion == f"{name}_with_a_1" and old != recipe
+    assert Recipe.from_json(old.to_json()) == old and Recipe.from_json(recipe.to_json()) == recipe
 
 
 def test_lists_are_taken_as_tuples():

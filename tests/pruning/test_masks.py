@@ -27,8 +27,8 @@ def percent_by_round(name, rounds):
     image_shape = (28, 28, 1) if name == "lenet" else (32, 32, 3)
     recipe = models.paper_recipe(name)
     found = kernels.kernels(models.build(name, image_shape, 10, seed=0))
-    sizes = {kernel.name: kernel.size for kernel in found}
-    counts = masks.remaining_by_round(sizes, kernels.rates(found, recipe), recipe.scope, rounds)
+    shapes = {kernel.name: kernel.shape for kernel in found}
+    counts = masks.remaining_by_round(shapes, kernels.rates(found, recipe), recipe.scope, rounds)
     return [100 * count / counts[0] for count in counts]
 
 
@@ -77,26 +77,15 @@ def test_global_scope_is_one_ranking_over_all_kernels(first, second, rate):
     assert new["never"].all()
 
 
-@given(
-    st.dictionaries(st.sampled_from("abcd"), st.integers(1, 400), min_size=1),
-    st.sampled_from(["layer", "global"]),
-    st.integers(0, 2**32 - 1),
-)
-def test_planned_counts_are_what_pruning_leaves(sizes, scope, seed):
-    rng = np.random.default_rng(seed)
-    rates = dict.fromkeys(sizes, 0.2)
-    current = {name: np.ones(size, bool) for name, size in sizes.items()}
-    for planned in masks.remaining_by_round(sizes, rates, scope, 6):
-        assert sum(mask.sum() for mask in current.values()) == planned
-        scores = {name: np.abs(rng.normal(size=size)) for name, size in sizes.items()}
-        following = masks.prune(scores, current, rates, scope)
-        assert all((following[name] <= current[name]).all() for name in sizes)
-        current = following
-
-
-@given(hnp.arrays(bool, hnp.array_shapes(max_dims=4, max_side=7)))
-def test_packing_loses_nothing(mask):
-    np.testing.assert_array_equal(masks.unpack(masks.pack(mask), mask.shape), mask)
+@given(st.integers(1, 300), st.integers(0, 300), st.integers(1, 100))
+def test_steps_shrink_evenly_to_the_count(before, removed, steps):
+    kept = max(0, before - removed)
+    found = list(masks.in_steps({"a": np.ones(before, bool)}, {("a",): kept}, steps))
+    counts = [before, *(counts["a",] for counts in found)]
+    assert len(found) == steps and counts[-1] == kept
+    assert counts == sorted(counts, reverse=True)
+    for step, count in enumerate(counts):
+        assert abs(count - before * (kept / before) ** (step / steps)) <= 0.5
 
 
 def test_scores_that_are_not_numbers_are_refused():
@@ -109,6 +98,9 @@ def test_scores_that_are_not_numbers_are_refused():
         )
 
 
-def test_global_scope_with_two_rates_is_refused():
-    with pytest.raises(UserError, match="--scope=global"):
-        masks.remaining_by_round({"a": 5, "b": 5}, {"a": 0.1, "b": 0.2}, "global", 1)
+@pytest.mark.parametrize(
+    ("scores", "found"), [({}, "none"), ({"dense1/kernel": np.ones(3)}, r"\(3,\)")]
+)
+def test_scores_that_do_not_fit_are_refused(scores, found):
+    with pytest.raises(UserError, match=rf"^dense1/kernel: must have .* \(2,\), found {found}$"):
+        masks.prune_to(scores, {"dense1/kernel": np.ones(2, bool)}, {("dense1/kernel",): 1})
