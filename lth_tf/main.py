@@ -53,6 +53,10 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_integer("reinits", 1, "Draws of each control in each replicate.", **common)
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
+    flags.DEFINE_bool(
+        "higher_is_better", None, "Whether more of a metric of one's own is better: must be said of "
+        "one that is none of Keras's.", **common,
+    )  # fmt: skip
     flags.DEFINE_string(
         "from_ticket", None, "Ticket file to train by its own recipe, but for the flags that are "
         "given, beside the dense network.", **common,
@@ -85,7 +89,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
-    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT]
+    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT, "higher_is_better"]
     grouped = {name for names in groups.values() for name in names}
     groups["Run"] = [name for name in values if name not in grouped]
     return groups
@@ -221,7 +225,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
-    given = given_by(experiment.recipe, ticket)
+    given = given_by(experiment.recipe, ticket, values["higher_is_better"].value)
     if values["validation_size"].value is None:
         experiment = with_data(experiment, given)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)

@@ -99,6 +99,7 @@ def find_tickets(
     reinits: int = 1,
     strategy: str = "iterative",
     seed: int = 0,
+    higher_is_better: bool | None = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
 ) -> Found:
@@ -120,6 +121,8 @@ def find_tickets(
         reinits: draws of each control.
         strategy: "iterative" or "one_shot".
         seed: the seed that all randomness comes from.
+        higher_is_better: whether more of the model's first metric is better. It must be said of a
+            metric that is none of Keras's own.
         folder: the run directory; runs/NAME by default, named after the function and the recipe.
         settings: how to run: jobs, devices and so on.
 
@@ -130,7 +133,9 @@ def find_tickets(
         UserError: if the model cannot be pruned, the data do not fit, a loss is not finite, or the
             folder has another experiment. What is finished stays.
     """
-    given = Given(model_fn, OwnData.of(train, validation, test))
+    given = Given(
+        model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better
+    )
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(
         recipe=fitted(recipe, given.data.info),

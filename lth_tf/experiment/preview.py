@@ -33,7 +33,8 @@ def print_preview(
         UserError: if the recipe does not fit the data set or the network.
     """
     recipe = experiment.recipe
-    network = Network(experiment, given.info(recipe, data_dir), given.make, given.ticket)
+    info = given.info(recipe, data_dir)
+    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
     network.check()
     store = Store(folder)
     plan = make_plan(experiment)

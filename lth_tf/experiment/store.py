@@ -102,8 +102,17 @@ class Store:
         return record.data_of(self.experiment_json())
 
     def metric(self) -> Metric:
-        """Returns what the columns of accuracies hold."""
-        return record.metric_of(self.experiment_json())
+        """Returns what the columns of accuracies hold.
+
+        Raises:
+            UserError: if an earlier version did not record whether more of the metric is better,
+                and its name does not tell.
+        """
+        try:
+            return record.metric_of(self.experiment_json())
+        except UserError as error:
+            path = self.folder / "experiment.json"
+            raise UserError(f'{path}: needs "higher_is_better" in "objective": {error}') from None
 
     @property
     def ticket_path(self) -> Path:
