@@ -8,8 +8,8 @@ import re
 
 from lth_tf.errors import UserError
 
-# Names of Keras's metrics and losses, and a few that everybody uses, as Keras writes them. In Keras 2
-# the metric cosine_proximity is the similarity itself, not its negative as in Keras 1.
+# Names of Keras's metrics and losses, and a few that everybody uses, as Keras writes them. In
+# Keras 2 the metric cosine_proximity is the similarity itself, not its negative as in Keras 1.
 _HIGHER = """
 accuracy acc binary_accuracy categorical_accuracy sparse_categorical_accuracy
 top_k_categorical_accuracy sparse_top_k_categorical_accuracy

@@ -22,6 +22,7 @@ from lth_tf.analysis.levels import (
 )
 from lth_tf.analysis.notes import notes_on
 from lth_tf.analysis.paper import RECIPES, paper_points
+from lth_tf.analysis.published import kept_points
 from lth_tf.analysis.render import Drawn, render
 from lth_tf.analysis.sentence import verdict_sentence
 from lth_tf.analysis.tables import (
@@ -43,14 +44,19 @@ class Wanted:
         accuracy: by how many points a ticket's accuracy may be worse, or by how much another
             metric; None: the data set's, or a hundredth of the dense networks' metric.
         iterations: by which share it may stop later; None: the data set's.
+        claim_density: the most of the weights that a ticket of the claim has, a fraction; None: a
+            quarter.
     """
 
     accuracy: float | None = None
     iterations: float | None = None
+    claim_density: float | None = None
 
     def margins(self, run: Run) -> Margins:
         """Returns the margins for a run."""
         margins = margins_for(run.experiment.recipe.dataset)
+        if self.claim_density is not None:
+            margins = dataclasses.replace(margins, claim_density=self.claim_density)
         if self.iterations is not None:
             margins = dataclasses.replace(margins, iterations=self.iterations)
         if self.accuracy is not None:
@@ -116,11 +122,7 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
     points: list[Point] = []
     sections = []
     for run in runs:
-        of_run = [
-            *level_points(run.name, run.results),
-            *curve_points(run),
-            *layer_points(run.name, run.results),
-        ]
+        of_run = [*level_points(run.name, run.results), *_points_of_levels(run)]
         paper = [] if not run.results else paper_points(run.experiment)
         sections += [_section(run, of_run, paper, wanted), *_ensembles(run)]
         points += [*of_run, *(point for point in paper if point not in points)]
@@ -130,9 +132,17 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
     return points, sections
 
 
+def _points_of_levels(run: Run) -> list[Point]:
+    """Returns what is drawn over iterations and by layer."""
+    if run.store.is_published:
+        return kept_points(run)
+    return [*curve_points(run), *layer_points(run.name, run.results)]
+
+
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
     recipe, marks = run.experiment.recipe, _judged_marks(run)
-    verdict = judge(run.results, wanted.margins(run), recipe.eval_every, marks, run.metric)
+    margins = wanted.margins(run)
+    verdict = judge(run.results, margins, recipe.eval_every, marks, run.metric, run.earlier)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)

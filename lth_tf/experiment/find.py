@@ -133,9 +133,7 @@ def find_tickets(
         UserError: if the model cannot be pruned, the data do not fit, a loss is not finite, or the
             folder has another experiment. What is finished stays.
     """
-    given = Given(
-        model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better
-    )
+    given = Given(model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better)
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(
         recipe=fitted(recipe, given.data.info),

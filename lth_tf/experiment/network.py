@@ -145,8 +145,8 @@ class Network:
             self._check_own()
         elif self.higher_is_better is not None:
             raise UserError(
-                f"--higher_is_better: must be left out with --model={recipe.model}, which is judged "
-                "by accuracy"
+                f"--higher_is_better: must be left out with --model={recipe.model}, which is "
+                "judged by accuracy"
             )
         score(recipe.score)
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.

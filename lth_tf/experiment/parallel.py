@@ -185,9 +185,7 @@ def _worker(experiment: Experiment, lent: Path | None, folder: Path, settings: S
     use_gpus_sparingly()
     store = Store(folder)
     given = Given.borrow(lent)
-    network = Network(
-        experiment, store.data(), given.make, given.ticket, given.higher_is_better
-    )
+    network = Network(experiment, store.data(), given.make, given.ticket, given.higher_is_better)
     return Worker(network, store, settings, given.data)
 
 

@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 COLUMNS = (
@@ -33,6 +33,7 @@ METRICS = (
     "test_accuracy",
     "train_accuracy",
 )
+_AT = "test_accuracy_at_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Result:
 
 def at_mark(mark: int) -> str:
     """Returns the column of test accuracy at a marked iteration."""
-    return f"test_accuracy_at_{mark}"
+    return f"{_AT}{mark}"
 
 
 def results_csv(results: Sequence[Result]) -> str:
@@ -104,6 +105,24 @@ def results_csv(results: Sequence[Result]) -> str:
         for result in results
     )
     return csv_text([*COLUMNS, *map(at_mark, marks), *NEWER], rows)
+
+
+def results_of_csv(text: str) -> list[Result]:
+    """Returns the results that `results_csv` wrote, but for what is left of each layer.
+
+    Raises:
+        KeyError, TypeError, ValueError: if the text is something else.
+    """
+    return [_result_of(row) for row in csv.DictReader(io.StringIO(text))]
+
+
+def _result_of(row: Mapping[str, str]) -> Result:
+    types = {field.name: field.type for field in dataclasses.fields(Result)}
+    values: dict[str, Any] = {name: types[name](row[name]) for name in COLUMNS}
+    values.update((name, float(row[name])) for name in NEWER if row.get(name))
+    marks = {name.removeprefix(_AT): value for name, value in row.items() if name.startswith(_AT)}
+    at = {int(mark): float(value) for mark, value in marks.items() if value and mark.isdecimal()}
+    return Result(**values, test_accuracy_at=at, layers={})
 
 
 def metrics_csv(rows: Iterable[Any]) -> str:

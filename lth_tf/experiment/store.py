@@ -15,7 +15,7 @@ from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment import record
 from lth_tf.experiment.plan import Experiment, Training
-from lth_tf.experiment.results import Result, results_csv
+from lth_tf.experiment.results import Result, results_csv, results_of_csv
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.pruning import masks as packing
@@ -224,6 +224,24 @@ class Store:
         results = [self.result(training) for training in self.finished()]
         files.write_text(self.folder / "results.csv", results_csv(results))
         return results
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it has results.csv without the trainings' own folders, as runs/published has."""
+        has_trainings = any(self.folder.glob("replicate_*"))
+        return (self.folder / "results.csv").exists() and not has_trainings
+
+    def published_results(self) -> list[Result]:
+        """Returns what results.csv says of the trainings, where they are not there themselves.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = self.folder / "results.csv"
+        try:
+            return results_of_csv(path.read_text(encoding="utf-8"))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: must have the columns of a run's, but {error}") from None
 
     def finished(self) -> list[Training]:
         """Lists the finished trainings in order."""

@@ -46,6 +46,7 @@ class Row:
     validation_loss: float
     validation_accuracy: float
     test_accuracy: float | None = None
+    train_accuracy: float | None = None
 
 
 def write_run(folder, model="lenet", finished=None, recipe=None, objective=None, **experiment):
