@@ -54,8 +54,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
     flags.DEFINE_bool(
-        "higher_is_better", None, "Whether more of a metric of one's own is better; it must be said "
-        "of one that is none of Keras's.", **common,
+        "higher_is_better", None, "Whether more of a metric of one's own is better; it must be "
+        "said of one that is none of Keras's.", **common,
     )  # fmt: skip
     flags.DEFINE_string(
         "from_ticket", None, "Ticket file to train by its own recipe, but for the flags that are "

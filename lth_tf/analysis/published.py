@@ -1,7 +1,7 @@
 """Published: runs without their trainings' folders, whose weights are too large to be kept.
 
-Such a folder has experiment.json, results.csv, and the levels.csv of the run's report: what is drawn
-over iterations and by layer cannot be made of results.csv.
+Such a folder has experiment.json, results.csv, and the levels.csv of the run's report: what is
+drawn over iterations and by layer cannot be made of results.csv.
 """
 
 import csv

@@ -178,7 +178,7 @@ def test_the_page_and_the_markdown_say_the_same(full, capsys):
     markdown = (full / "report" / "report.md").read_text()
     call(full)
     headline = capsys.readouterr().out.partition("a_run: ")[2].partition("\n")[0]
-    assert headline.startswith("Winning tickets")
+    assert headline.startswith("No level has at most 25% of the weights")
     for text in (page, re.sub(r"\\(.)", r"\1", markdown)):
         assert headline in text
         for words in (
@@ -235,7 +235,7 @@ def test_margins_can_be_given(full, tmp_path, capfd):
 )
 def test_unfinished_runs_and_single_replicates(make_run, tmp_path, finished, replicates, said):
     make_run(tmp_path / "r", finished=finished, rounds=2, replicates=replicates, arms=ARMS)
-    assert call(tmp_path / "r") == 0
+    assert call(tmp_path / "r", "--claim_density=0.8") == 0
     text = (tmp_path / "r/report/report.md").read_text()
     assert said in text
     (run,) = read_runs([tmp_path / "r"])
@@ -397,13 +397,16 @@ def test_density_runs_downwards_on_a_logarithmic_axis(full):
 
 
 def test_the_headlines_level_stands_out_and_untested_ones_are_in_brackets(full, tmp_path):
-    text = (full / "report/report.md").read_text()
-    assert "| **1** | **79.9%** | **supported** |" in text
-    assert call(full, f"--out={tmp_path}", "--margin_accuracy=0", "--margin_iterations=0") == 0
-    text = (tmp_path / "report.md").read_text()
-    first, second = re.findall(r"^\| [12] \| [\d.]+% \| (\S+) \|", text, re.MULTILINE)[:2]
-    assert (first[0], second[0]) == ("i", "(")
-    assert "Verdicts in brackets are for information" in text
+    def written(*flags):
+        assert call(full, f"--out={tmp_path}", "--claim_density=0.8", *flags) == 0
+        return (tmp_path / "report.md").read_text()
+
+    assert "| **1** | **79.9%** | **supported** | **claim** |" in written()
+    text = written("--margin_accuracy=0", "--margin_iterations=0")
+    first, second = re.findall(r"^\| [12] \| [\d.]+% \| (\S+ \| \S+) \|", text, re.MULTILINE)[:2]
+    assert (first, second[0]) == ("inconclusive | claim", "(")
+    assert second.endswith(") | no")
+    assert "first level with at most 80% of the weights" in text
 
 
 def test_effects_that_are_shown_are_said_to_be(full):
