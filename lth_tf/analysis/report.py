@@ -22,7 +22,7 @@ from lth_tf.analysis.levels import (
 )
 from lth_tf.analysis.notes import notes_on
 from lth_tf.analysis.paper import RECIPES, paper_points
-from lth_tf.analysis.published import kept_points
+from lth_tf.analysis.published_runs import kept_points
 from lth_tf.analysis.render import Drawn, render
 from lth_tf.analysis.sentence import verdict_sentence
 from lth_tf.analysis.tables import (
