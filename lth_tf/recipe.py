@@ -15,6 +15,7 @@ from lth_tf.errors import UserError
 
 OPTIMIZERS = ("adam", "momentum", "sgd")
 AUGMENTATIONS = ("none", "flip_crop")
+SCALINGS = ("unit", "standardize")
 SCOPES = ("layer", "global")
 KEPT = ("lr", "none", "fine_tune")  # kinds of --rewind that keep the weights
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -46,6 +47,12 @@ class Recipe:
     )
     augment: str = _field(
         "Augmentation of training images: none or flip_crop.", "data", default="none"
+    )
+    scaling: str = _field(
+        "Scaling of images in the first layer: unit (divided by 255) or standardize (per channel, "
+        "by the training images' mean and deviation).",
+        "data",
+        default="unit",
     )
     iterations: int = _field(
         "Length of each training, in iterations (batches).", "optimisation", default=10_000
@@ -137,6 +144,7 @@ class Recipe:
         choices = {
             "optimizer": OPTIMIZERS,
             "augment": AUGMENTATIONS,
+            "scaling": SCALINGS,
             "scope": SCOPES,
             "precision": PRECISIONS,
         }
@@ -192,7 +200,7 @@ class Recipe:
         return cls(**fields)
 
 
-_NEWER = ("width",)  # than the first recipes that were written
+_NEWER = ("width", "scaling")  # than the first recipes that were written
 _LEAST = {
     "iterations": 1,
     "batch_size": 1,

@@ -22,11 +22,13 @@ _LENET = Recipe(
 )  # fmt: skip
 _CONV2 = Recipe(
     model="conv2", dataset="cifar10", validation_size=5_000, augment="none",
+    scaling="standardize",
     iterations=20_000, batch_size=60, optimizer="adam", learning_rate=2e-4,
     prune_conv=0.1, prune_dense=0.2, prune_output=0.1,
 )  # fmt: skip
 _RESNET18 = Recipe(
     model="resnet18", dataset="cifar10", validation_size=5_000, augment="flip_crop",
+    scaling="standardize",
     iterations=30_000, batch_size=128, optimizer="momentum", learning_rate=0.1,
     lr_drops=(20_000, 25_000), weight_decay=1e-4,
     prune_conv=0.2, prune_dense=0.0, prune_output=0.0, prune_layers=(("*_shortcut", 0.0),),

@@ -103,7 +103,8 @@ def make_task(
         info = data.info(recipe.dataset, data_dir)
         dataset, data_dir = _SYNTHETIC, str(scratch)
         _write_synthetic(info, scratch)
-    recipe = recipe.override(dataset=dataset, **data.recipe_overrides(dataset))
+    # Images are only divided by 255: any scaling is one multiplication and addition.
+    recipe = recipe.override(dataset=dataset, scaling="unit", **data.recipe_overrides(dataset))
     recipe = recipe.override(
         precision=precision,
         # Beyond what is measured: the end of a training, with its test, does not recur.

@@ -1,5 +1,6 @@
 """Loads image classification sets by name: the embedded one, or any that TFDS has."""
 
+import dataclasses
 import os
 import re
 
@@ -19,6 +20,15 @@ _PUBLISHED = {
     "cifar10": ImageInfo((32, 32, 3), 10, 50_000, 10_000),
     "cifar100": ImageInfo((32, 32, 3), 100, 50_000, 10_000),
     "svhn_cropped": ImageInfo((32, 32, 3), 10, 73_257, 26_032),
+}
+# Mean and deviation of their channels, as everybody standardises them.
+_STATISTICS = {
+    "mnist": ((0.1307,), (0.3081,)),
+    "fashion_mnist": ((0.2860,), (0.3530,)),
+    "kmnist": ((0.1918,), (0.3483,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
+    "svhn_cropped": ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
 }
 
 
@@ -55,7 +65,7 @@ def load(name: str, data_dir: str | None = None) -> ImageData | OwnData:
     return data
 
 
-def info(name: str, data_dir: str | None = None) -> ImageInfo | OwnInfo:
+def info(name: str, data_dir: str | None = None, standardize: bool = False) -> ImageInfo | OwnInfo:
     """Returns a data set's sizes without loading it.
 
     Only a set that is neither prepared nor one of the few in common use is downloaded for it.
@@ -63,12 +73,22 @@ def info(name: str, data_dir: str | None = None) -> ImageInfo | OwnInfo:
     Args:
         name: See `load`.
         data_dir: See `load`.
+        standardize: Whether the channels' mean and deviation are wanted as well: the published
+            ones of a set in common use, else those of its training images, which are then loaded.
 
     Raises:
         UserError: See `load`.
     """
     if names_function(name):
         return load(name).info
+    sizes = _sizes(name, data_dir)
+    if not standardize:
+        return sizes
+    mean, deviation = _STATISTICS.get(name) or load(name, data_dir).statistics()
+    return dataclasses.replace(sizes, mean=mean, deviation=deviation)
+
+
+def _sizes(name: str, data_dir: str | None) -> ImageInfo:
     if name == embedded.NAME:
         return embedded.INFO
     root = _root(data_dir)

@@ -38,7 +38,9 @@ class Given:
 
     def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
         """Returns what is known of the data, given or named by a recipe."""
-        return self.data.info if self.data else data.info(recipe.dataset, data_dir)
+        if self.data:
+            return self.data.info
+        return data.info(recipe.dataset, data_dir, recipe.scaling == "standardize")
 
     @contextlib.contextmanager
     def shared(self) -> Iterator[Path | None]:

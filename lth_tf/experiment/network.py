@@ -156,6 +156,11 @@ class Network:
     def _check_own(self) -> None:
         """Checks a user's network: there is something to prune, and each seed has its weights."""
         name = self.experiment.recipe.model
+        if self.experiment.recipe.scaling != "unit":
+            raise UserError(
+                f"--scaling={self.experiment.recipe.scaling}: must be left out with "
+                f"--model={name}: a network of one's own scales its inputs itself"
+            )
         if not self.experiment.is_transfer and not any(self.rates.values()):
             raise UserError(
                 f"--model={name}: has no dense or convolutional layer that --prune_conv, "

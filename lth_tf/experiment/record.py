@@ -102,7 +102,8 @@ def data_of(fields: Mapping[str, Any]) -> ImageInfo | OwnInfo:
     data = fields["data"]
     if "image_shape" not in data:
         return OwnInfo(**data)
-    return ImageInfo(**{**data, "image_shape": tuple(data["image_shape"])})
+    tuples = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
+    return ImageInfo(**{**data, **tuples})
 
 
 def metric_of(fields: Mapping[str, Any]) -> Metric:

@@ -19,7 +19,20 @@ COLUMNS = (
     "iterations",
     "seconds",
 )
-METRICS = ("iteration", "train_loss", "validation_loss", "validation_accuracy", "test_accuracy")
+# Behind the columns of marks: new ones leave the old ones where they were.
+NEWER = (
+    "train_accuracy_at_early_stop",
+    "train_accuracy_final",
+    "validation_accuracy_at_early_stop",
+)
+METRICS = (
+    "iteration",
+    "train_loss",
+    "validation_loss",
+    "validation_accuracy",
+    "test_accuracy",
+    "train_accuracy",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +53,11 @@ class Result:
         seconds: how long it took.
         test_accuracy_at: test accuracy by marked iteration.
         layers: remaining and all weights by kernel.
+        train_accuracy_at_early_stop: training accuracy there, a fraction; of a sample of 10,000
+            examples where all of them would take more than 1 % of the time; None in results from
+            before it was measured.
+        train_accuracy_final: training accuracy at the end, likewise.
+        validation_accuracy_at_early_stop: the validation accuracy there, likewise.
     """
 
     replicate: int
@@ -55,11 +73,17 @@ class Result:
     seconds: float
     test_accuracy_at: dict[int, float]
     layers: dict[str, tuple[int, int]]
+    train_accuracy_at_early_stop: float | None = None
+    train_accuracy_final: float | None = None
+    validation_accuracy_at_early_stop: float | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Result":
         """Returns the result that result.json holds."""
-        values = {field.name: fields[field.name] for field in dataclasses.fields(cls)}
+        values = {
+            field.name: fields.get(field.name) if field.name in NEWER else fields[field.name]
+            for field in dataclasses.fields(cls)
+        }
         values["test_accuracy_at"] = {int(k): v for k, v in values["test_accuracy_at"].items()}
         values["layers"] = {name: tuple(counts) for name, counts in values["layers"].items()}
         return cls(**values)
@@ -71,14 +95,15 @@ def at_mark(mark: int) -> str:
 
 
 def results_csv(results: Sequence[Result]) -> str:
-    """Returns results.csv: one row per training, a column per mark behind the fixed ones."""
+    """Returns results.csv: a row per training, columns of marks and newer ones behind the first."""
     marks = sorted({mark for result in results for mark in result.test_accuracy_at})
     rows = (
         [getattr(result, column) for column in COLUMNS]
         + [result.test_accuracy_at.get(mark, "") for mark in marks]
+        + [getattr(result, column) for column in NEWER]
         for result in results
     )
-    return csv_text([*COLUMNS, *map(at_mark, marks)], rows)
+    return csv_text([*COLUMNS, *map(at_mark, marks), *NEWER], rows)
 
 
 def metrics_csv(rows: Iterable[Any]) -> str:

@@ -67,9 +67,11 @@ class TensorBoardLog(contextlib.AbstractContextManager):
 
     def _finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
         for row in outcome.rows:
-            if row.test_accuracy is not None:
-                with self._writer.as_default(row.iteration):
-                    tf.summary.scalar(f"{self._metric}/test", row.test_accuracy)
+            found = {"test": row.test_accuracy, "train": row.train_accuracy}
+            with self._writer.as_default(row.iteration):
+                for name, value in found.items():
+                    if value is not None:
+                        tf.summary.scalar(f"{self._metric}/{name}", value)
         with self._writer.as_default(result.iterations):
             tf.summary.scalar("density/all", result.density)
             for name, mask in masks.items():

@@ -5,6 +5,7 @@ import numpy as np
 from lth_tf.errors import UserError
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import FRESH, Experiment, Training
+from lth_tf.experiment.results import NEWER
 from lth_tf.experiment.start import start_unmasked
 from lth_tf.experiment.store import Store
 from lth_tf.formats.ticket import Ticket
@@ -16,6 +17,7 @@ _METRICS = (
     "test_accuracy_final",
     "test_accuracy_at",
     "iterations",
+    *NEWER,
 )
 
 

@@ -133,7 +133,9 @@ class Ticket:
                     f"found {name}; {_WAY_OUT}"
                 )
             shape, classes = (self._field("data", key) for key in ("image_shape", "classes"))
-            info = ImageInfo(tuple(shape), classes, 0, 0)
+            # A ticket from before images could be standardised has neither.
+            channels = (self.metadata["data"].get(key) or () for key in ("mean", "deviation"))
+            info = ImageInfo(tuple(shape), classes, 0, 0, *map(tuple, channels))
         model = build_model(Recipe.from_json(self.metadata["recipe"]), info, 0, make)
         self.apply(model, trained)
         return model

@@ -8,6 +8,7 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
 from lth_tf.models import conv, lenet, resnet, vgg
+from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.recipe import Recipe
 
 NETWORKS: dict[str, tuple[Callable[..., keras.Model], Recipe]] = {
@@ -39,6 +40,7 @@ def build(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: Scaling = UNIT,
 ) -> keras.Model:
     """Builds a network by name, as a functional model with Glorot normal initial weights.
 
@@ -49,11 +51,12 @@ def build(
         seed: seed of the initial weights.
         dropout: dropout rate, 0 for none.
         width: factor of each hidden layer's units or filters, which are rounded, at least one.
+        scaling: how the first layer scales the images.
 
     Raises:
         UserError: if there is no network of that name.
     """
-    return _find(name)[0](image_shape, classes, seed, dropout, width)
+    return _find(name)[0](image_shape, classes, seed, dropout, width, scaling)
 
 
 def _find(name: str) -> tuple[Callable[..., keras.Model], Recipe]:

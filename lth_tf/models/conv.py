@@ -16,6 +16,7 @@ CONV2 = Recipe(
     dataset="cifar10",  # Figure 2
     validation_size=5_000,  # Section 3, as in Section 2
     augment="none",
+    scaling="standardize",  # not stated; see docs/measurements.md
     iterations=20_000,  # Figure 2
     batch_size=60,  # Figure 2
     optimizer="adam",  # Figure 2
@@ -45,9 +46,10 @@ def conv2(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: layers.Scaling = layers.UNIT,
 ) -> keras.Model:
     """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
-    return _conv("conv2", (64,), image_shape, classes, seed, dropout, width)
+    return _conv("conv2", (64,), image_shape, classes, seed, dropout, width, scaling)
 
 
 def conv4(
@@ -56,9 +58,10 @@ def conv4(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: layers.Scaling = layers.UNIT,
 ) -> keras.Model:
     """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
-    return _conv("conv4", (64, 128), image_shape, classes, seed, dropout, width)
+    return _conv("conv4", (64, 128), image_shape, classes, seed, dropout, width, scaling)
 
 
 def conv6(
@@ -67,12 +70,13 @@ def conv6(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: layers.Scaling = layers.UNIT,
 ) -> keras.Model:
     """Builds Conv-6: 2,261,184 kernel weights on CIFAR-10.
 
     Dropout stands after each hidden dense layer. The arguments are those of `lth_tf.models.build`.
     """
-    return _conv("conv6", (64, 128, 256), image_shape, classes, seed, dropout, width)
+    return _conv("conv6", (64, 128, 256), image_shape, classes, seed, dropout, width, scaling)
 
 
 def _conv(
@@ -83,10 +87,11 @@ def _conv(
     seed: int,
     dropout: float,
     width: float,
+    scaling: layers.Scaling,
 ) -> keras.Model:
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = layers.scale(images)
+    x = layers.scale(images, scaling)
     for block, of_block in enumerate(filters, 1):
         for conv in (f"block{block}_conv1", f"block{block}_conv2"):
             x = keras.layers.Conv2D(

@@ -1,14 +1,31 @@
 """The pieces that the networks share: input scaling, seeded initialisers, hidden and output layers.
 
-Every network takes images as the data set delivers them, values 0-255, and scales them to [0, 1]
-in its first layer, so that a network and its exported ticket need no preparation outside.
+Every network takes images as the data set delivers them, values 0-255, and scales them in its first
+layer, so that a network and its exported ticket need no preparation outside.
 """
 
+import dataclasses
 import zlib
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """How the first layer scales images: (values / 255 - mean) / deviation, by channel.
+
+    Attributes:
+        mean: each channel's, of values in [0, 1]; empty for 0.
+        deviation: likewise; empty for 1.
+    """
+
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+
+UNIT = Scaling()
 
 
 class Initializers:
@@ -32,9 +49,13 @@ def scaled(units: int, width: float) -> int:
     return max(1, round(units * width))
 
 
-def scale(images: tf.Tensor) -> tf.Tensor:
-    """Scales images from 0-255 to [0, 1]; the paper leaves the scaling open."""
-    return keras.layers.Rescaling(1 / 255, name="scale")(images)
+def scale(images: tf.Tensor, scaling: Scaling = UNIT) -> tf.Tensor:
+    """Scales images with values 0-255; the paper leaves the scaling open."""
+    if scaling == UNIT:
+        return keras.layers.Rescaling(1 / 255, name="scale")(images)
+    factors = [1 / (255 * deviation) for deviation in scaling.deviation]
+    offsets = [-m / d for m, d in zip(scaling.mean, scaling.deviation, strict=True)]
+    return keras.layers.Rescaling(factors, offsets, name="scale")(images)
 
 
 def hidden(x: tf.Tensor, units: int, name: str, init: Initializers, dropout: float) -> tf.Tensor:

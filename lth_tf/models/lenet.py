@@ -26,6 +26,7 @@ def lenet(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: layers.Scaling = layers.UNIT,
 ) -> keras.Model:
     """Builds LeNet-300-100: three dense layers, 266,200 kernel weights on MNIST.
 
@@ -33,7 +34,7 @@ def lenet(
     """
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = keras.layers.Flatten(name="flatten")(layers.scale(images))
+    x = keras.layers.Flatten(name="flatten")(layers.scale(images, scaling))
     x = layers.hidden(x, layers.scaled(300, width), "dense1", init, dropout)
     x = layers.hidden(x, layers.scaled(100, width), "dense2", init, dropout)
     return keras.Model(images, layers.output(x, classes, init), name="lenet")

@@ -15,6 +15,7 @@ RESNET18 = Recipe(
     dataset="cifar10",  # Figure 2
     validation_size=5_000,  # Section 4, as in Section 2
     augment="flip_crop",  # Appendix I
+    scaling="standardize",  # not stated; see docs/measurements.md
     iterations=30_000,  # Figure 2
     batch_size=128,  # Figure 2
     optimizer="momentum",  # Figure 2: SGD 0.1-0.01-0.001, momentum 0.9
@@ -36,6 +37,7 @@ def resnet18(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: layers.Scaling = layers.UNIT,
 ) -> keras.Model:
     """Builds ResNet-18: 270,896 kernel weights on CIFAR-10, 267,696 of them prunable.
 
@@ -43,7 +45,7 @@ def resnet18(
     """
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = _conv(layers.scale(images), layers.scaled(16, width), 3, 1, "stem", init)
+    x = _conv(layers.scale(images, scaling), layers.scaled(16, width), 3, 1, "stem", init)
     x = layers.batch_norm_relu(x, "stem")
     for stage, filters in enumerate((16, 32, 64), 1):
         for block in (1, 2, 3):

@@ -14,6 +14,7 @@ VGG19 = Recipe(
     dataset="cifar10",  # Figure 2
     validation_size=5_000,  # Section 4, as in Section 2
     augment="flip_crop",  # Appendix I
+    scaling="standardize",  # not stated; see docs/measurements.md
     iterations=112_480,  # Figure 2: 112K, 160 epochs of 703 iterations
     batch_size=64,  # Figure 2
     optimizer="momentum",  # Figure 2: SGD 0.1-0.01-0.001, momentum 0.9
@@ -36,6 +37,7 @@ def vgg19(
     seed: int,
     dropout: float = 0.0,
     width: float = 1.0,
+    scaling: layers.Scaling = layers.UNIT,
 ) -> keras.Model:
     """Builds VGG-19: 20,024,000 kernel weights on CIFAR-10, 20,018,880 of them prunable.
 
@@ -43,7 +45,7 @@ def vgg19(
     """
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = layers.scale(images)
+    x = layers.scale(images, scaling)
     for block, (filters, depth) in enumerate(_BLOCKS, 1):
         if block > 1:
             x = keras.layers.MaxPooling2D(padding="same", name=f"block{block - 1}_pool")(x)

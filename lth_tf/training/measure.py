@@ -2,7 +2,8 @@
 
 Training always runs to its end; the early-stopping iteration is where the validation loss was
 lowest (Section 2), found afterwards. The weights of the best iteration so far are kept aside, so
-that the test set is evaluated there once, and never decides anything.
+that the test set is evaluated there once, and never decides anything; so are training examples, as
+they are without augmentation (Figures 4 and 5).
 """
 
 import dataclasses
@@ -31,6 +32,7 @@ class Row:
         validation_accuracy: their accuracy.
         learning_rate: learning rate of the last iteration; of the first before any.
         test_accuracy: the test examples' accuracy.
+        train_accuracy: accuracy of a fixed sample of the training examples, without augmentation.
     """
 
     iteration: int
@@ -39,6 +41,7 @@ class Row:
     validation_accuracy: float
     learning_rate: float
     test_accuracy: float | None = None
+    train_accuracy: float | None = None
 
 
 class DivergedError(UserError):
@@ -58,6 +61,7 @@ class Measure(keras.callbacks.Callback):
         self,
         validation: Evaluator,
         test: Evaluator,
+        training: Evaluator,
         start: int,
         ends: list[int],
         marks: tuple[int, ...],
@@ -68,6 +72,7 @@ class Measure(keras.callbacks.Callback):
         Args:
             validation: evaluates the validation examples.
             test: evaluates the test examples.
+            training: evaluates the sample of training examples.
             start: the iteration that the training starts from.
             ends: the iterations at which its chunks end; the last is the training's end.
             marks: iterations whose test accuracy is recorded, besides the last.
@@ -79,6 +84,7 @@ class Measure(keras.callbacks.Callback):
         self.best_weights: dict[str, np.ndarray] = {}
         self._validation = validation
         self._test = test
+        self._training = training
         self._start = start
         self._ends = ends
         self._tested = {*marks, ends[-1]}
@@ -100,15 +106,18 @@ class Measure(keras.callbacks.Callback):
         self._evaluate(self._ends[batch], float(logs["loss"]))
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Evaluates the test set at the early-stopping iteration."""
+        """Evaluates test and training examples at early stopping, the latter at the end too."""
         row = self.rows[self.best]
         last = snapshot(self.model)
         # The loss can be finite all the same: a ReLU may make 0 of what is not a number.
         if not all(np.isfinite(weight).all() for weight in last.values()):
             raise _diverged("a weight is not finite", self._ends[-1])
-        if row.test_accuracy is None:
+        self.rows[-1].train_accuracy = self._training()[1]
+        if row is not self.rows[-1]:
             set_weights(self.model, self.best_weights)
-            row.test_accuracy = self._test()[1]
+            row.train_accuracy = self._training()[1]
+            if row.test_accuracy is None:
+                row.test_accuracy = self._test()[1]
             set_weights(self.model, last)
 
     def _evaluate(self, iteration: int, train_loss: float | None) -> None:

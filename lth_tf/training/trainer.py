@@ -12,6 +12,7 @@ from lth_tf import models
 from lth_tf.data import ImageData, ImageInfo, OwnData, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
+from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.own import ModelFunction, build_own
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.wrapper import set_masks
@@ -89,12 +90,14 @@ class Trainer:
         self._validation = Evaluator(self.model, self.xla)
         self._test = Evaluator(self.model, self.xla)
         self._test.set_examples(*data.test)
+        self._training = Evaluator(self.model, self.xla)
 
     def train(
         self,
         start: Start,
         order: Order,
         validation_rows: np.ndarray,
+        training_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
         state: State | None = None,
         saving: Saving | None = None,
@@ -105,6 +108,8 @@ class Trainer:
             start: the iteration, weights and masks to start from.
             order: which examples make up each iteration.
             validation_rows: rows of the validation examples, as many as the recipe says.
+            training_rows: rows of the training examples whose accuracy is measured at early
+                stopping and at the end.
             on_row: is told of each evaluation, those before an interruption included.
             state: the state of an interrupted training to go on from.
             saving: where and when the state is kept.
@@ -117,11 +122,13 @@ class Trainer:
         recipe = self.recipe
         before = state.seconds if state else 0.0
         self._validation.set_examples(*self._examples.take(validation_rows))
+        self._training.set_examples(*self._examples.take(training_rows))
         set_masks(self.model, start.masks)
         first = state.iteration if state else start.iteration
         also = (*recipe.marks, recipe.rewind_iteration)
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
-        measure = Measure(self._validation, self._test, first, ends, recipe.marks, on_row)
+        evaluators = self._validation, self._test, self._training
+        measure = Measure(*evaluators, first, ends, recipe.marks, on_row)
         check = CheckInvariants(start.weights, start.masks, from_start=state is None)
         callbacks = [_beginning(start, state), check, measure]
         if state:
@@ -187,4 +194,9 @@ def build_model(
             f"--model={name}: must be package.module:function where --dataset is one, "
             f"as in --dataset={recipe.dataset}"
         )
-    return models.build(name, info.image_shape, info.classes, seed, recipe.dropout, recipe.width)
+    scaling = UNIT
+    if recipe.scaling == "standardize":
+        scaling = Scaling(info.mean, info.deviation)
+    return models.build(
+        name, info.image_shape, info.classes, seed, recipe.dropout, recipe.width, scaling
+    )

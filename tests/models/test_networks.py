@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lth_tf import models
+from lth_tf.models.layers import Scaling
 
 KERNELS = {
     "lenet": 266_200,
@@ -77,3 +78,14 @@ def test_scaling_is_inside():
     images = np.full((1, 28, 28, 1), 255, np.uint8)
     inner = model.get_layer("scale")(images)
     assert float(inner.numpy().max()) == 1.0
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_standardized_images_have_mean_0_and_deviation_1_in_each_channel(name):
+    images = np.random.default_rng(0).integers(0, [255, 80, 160], (50, 8, 8, 3)).astype(np.uint8)
+    values = images.reshape(-1, 3) / 255
+    scaling = Scaling(tuple(values.mean(0)), tuple(values.std(0)))
+    model = models.build(name, (8, 8, 3), 10, seed=0, scaling=scaling)
+    inner = model.get_layer("scale")(images).numpy().reshape(-1, 3)
+    np.testing.assert_allclose(inner.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(inner.std(0), 1, rtol=1e-5)

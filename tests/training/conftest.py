@@ -42,10 +42,10 @@ RECIPE = Recipe(
 def network(convolutional, normalised):
     """A builder of networks with every kind of layer, or without some."""
 
-    def build(image_shape, classes, seed, dropout=0.0, width=1.0):
+    def build(image_shape, classes, seed, dropout=0.0, width=1.0, scaling=layers.UNIT):
         init = layers.Initializers(seed)
         images = keras.Input(image_shape, name="images")
-        x = layers.scale(images)
+        x = layers.scale(images, scaling)
         if convolutional:
             x = keras.layers.Conv2D(
                 4, 3, use_bias=False, kernel_initializer=init("conv"), name="conv"
@@ -99,6 +99,11 @@ class Setting:
         return self.data.train_images[self.split[1]], self.data.train_labels[self.split[1]]
 
     @property
+    def trained_on(self):
+        """The training examples: images and labels."""
+        return self.data.train_images[self.split[0]], self.data.train_labels[self.split[0]]
+
+    @property
     def weights(self):
         """The initial weights by name."""
         model = self.build(seed=5)
@@ -126,6 +131,7 @@ class Setting:
             "start": self.start(),
             "order": self.order,
             "validation_rows": self.split[1],
+            "training_rows": self.split[0],
         }
         return trainer.train(**{**arguments, **given})
 

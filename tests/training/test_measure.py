@@ -48,6 +48,9 @@ def test_early_stopping_and_test_accuracies(make):
         assert row.validation_accuracy == pytest.approx(accuracy)
         assert tested[iteration] == pytest.approx(measure_by_hand(setting, ended.weights, *test)[1])
         assert tested[iteration] == ended.rows[-1].test_accuracy
+        trained = measure_by_hand(setting, ended.weights, *setting.trained_on)[1]
+        assert row.train_accuracy == pytest.approx(trained)
+    assert sum(row.train_accuracy is not None for row in rows) == 2
 
 
 def test_of_equal_losses_the_first_counts(make):
