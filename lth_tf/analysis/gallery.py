@@ -122,6 +122,8 @@ def _against_density(
     lines = [*arm_lines(points, quantity, draws), *paper_lines(paper, quantity)]
     frame = frame_for(lines, points, quantity, run.metric)
     caption = BANDS + outside(frame, run.metric)
+    if quantity in (TRAIN_AT_EARLY_STOP, TRAIN_AT_END):
+        caption += " Of all training examples, or of a sample of 10,000."
     if any(point.quantity == quantity for point in paper):
         caption += _of_paper(run)
     return Picture(

@@ -1,4 +1,4 @@
-"""Inlining: a figure's SVG as part of a page, in the page's font and in its light or dark colours."""
+"""Inlining: a figure as part of a page, in the page's font and its light or dark colours."""
 
 import re
 from pathlib import Path
@@ -12,8 +12,8 @@ _REFERENCE = re.compile(r"^#(.+)$|(?<=url\()#([^)]+)")
 def inline_svg(svg: Path, described: str) -> str:
     """Returns a figure's SVG as an element of an HTML page.
 
-    Its colours become the page's variables, which `scheme` names; its identifiers, which must differ
-    from those of the page's other figures, begin with the file's name.
+    Its colours become the page's variables, which `scheme` names; its identifiers, which must
+    differ from those of the page's other figures, begin with the file's name.
 
     Args:
         svg: the file, as `canvas.write_figure` writes it.

@@ -54,6 +54,7 @@ class Row:
     validation_loss: float
     validation_accuracy: float
     test_accuracy: float | None = None
+    train_accuracy: float | None = None
 
 
 def write_run(
