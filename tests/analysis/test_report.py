@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import html
 import html.parser
 import itertools
 import re
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lth_tf import report
 from lth_tf.analysis import canvas, figures
-from lth_tf.analysis.comparison import labels
+from lth_tf.analysis.comparison import comparisons, labels
 from lth_tf.analysis.curves import read_runs
 from lth_tf.analysis.figures import (
     Line,
@@ -24,7 +23,9 @@ from lth_tf.analysis.figures import (
     framed_points,
     paper_lines,
 )
+from lth_tf.analysis.gallery import pictures_of
 from lth_tf.analysis.judging import judge
+from lth_tf.analysis.leftovers import keep_only
 from lth_tf.analysis.level_figures import draw_curves, draw_layers, draw_losses
 from lth_tf.analysis.levels import (
     AT_EARLY_STOP,
@@ -37,6 +38,7 @@ from lth_tf.analysis.levels import (
 )
 from lth_tf.analysis.paper import RECIPES, paper_points, paper_value, published
 from lth_tf.analysis.report import Wanted
+from lth_tf.analysis.tables import measured_table
 from lth_tf.analysis.verdict import margins_for
 from lth_tf.experiment import plan
 from lth_tf.experiment.plan import Experiment
@@ -122,9 +124,28 @@ def test_levels_csv_has_mean_minimum_and_maximum_over_replicates_and_draws(full)
         assert float(row["density"]) == results[0].density
 
 
-def texts(svg):
-    """The texts of a figure."""
-    return {html.unescape(text) for text in re.findall(r">([^<>]+)</text>", svg.read_text())}
+def pictures(*folders):
+    """The figures of a report, not drawn yet, by name."""
+    runs = read_runs(folders)
+    points = {run.name: [*level_points(run.name, run.results), *curve_points(run)] for run in runs}
+    marks = {run.name: run.experiment.recipe.model == "resnet18" for run in runs}
+    every = [point for of_run in points.values() for point in of_run]
+    found = comparisons(runs, every, [*marks.values()])
+    for run in runs:
+        found += pictures_of(run, points[run.name], [], marks[run.name])
+    return {picture.name: picture for picture in found}
+
+
+def legend(picture):
+    """The title of a figure's legend, if it has one, and its labels."""
+    with canvas.style():
+        (found,) = picture.draw().legends
+    texts = [found.get_title(), *found.get_texts()]
+    return [text.get_text() for text in texts if text.get_text()]
+
+
+def verdict_of(run):
+    return judge(run.results, margins_for("mnist"), 100)
 
 
 def plotted(figure):
@@ -320,19 +341,25 @@ def test_strategies_and_learning_rates_are_compared(make_run, tmp_path):
     make_run(tmp_path / "b", rounds=2, strategy="one_shot", arms=("ticket", "reinit"))
     make_run(tmp_path / "c", "resnet18", rounds=1)
     make_run(tmp_path / "d", "resnet18", rounds=1, recipe={"learning_rate": 0.01})
-    folders = [tmp_path / name for name in "abcd"]
-    assert call(*folders, f"--out={tmp_path / 'out'}") == 0
-    compared = {path.stem for path in (tmp_path / "out").glob("compare-*.png")}
+    drawn = pictures(*(tmp_path / name for name in "abcd"))
+    compared = {name for name in drawn if name.startswith("compare-")}
     deep = (*(f"test_accuracy_at_{m}" for m in (10_000, 20_000, 30_000)), "train_accuracy_final")
     deep = {f"compare-resnet18-cifar10-{quantity}" for quantity in deep}
     assert compared == deep | {f"compare-lenet-mnist-{quantity}" for quantity in AGAINST_DENSITY}
-    svg = (tmp_path / "out" / f"compare-lenet-mnist-{EARLY_STOP}.svg").read_text()
-    assert all(text in svg for text in ("iterative", "one-shot", "random reinit"))
-    svg = (tmp_path / "out/compare-resnet18-cifar10-test_accuracy_at_30000.svg").read_text()
-    assert "learning rate 0.1" in svg and "learning rate 0.01" in svg
-    assert {row["run"] for row in numbers(tmp_path / "out")} == {*"abcd", "paper"}
+    shown = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
+    assert shown == ["iterative (2 replicates)", "one-shot (1 replicate)", "random reinit"]
+    shown = legend(drawn["compare-resnet18-cifar10-test_accuracy_at_30000"])
+    assert shown == ["1 replicate", "learning rate 0.1", "learning rate 0.01"]
+
+
+def test_a_report_on_several_runs_begins_with_their_verdicts(make_run, tmp_path):
+    make_run(tmp_path / "a", rounds=1)
+    make_run(tmp_path / "b", rounds=1, strategy="one_shot")
+    assert call(tmp_path / "a", tmp_path / "b", f"--out={tmp_path / 'out'}") == 0
+    assert {row["run"] for row in numbers(tmp_path / "out")} == {*"ab", "paper"}
     page = Page((tmp_path / "out/report.html").read_text())
-    assert len(page.references) == 4
+    assert page.parts[:3] == ["li", "li", "svg"]
+    assert len(page.references) == 2
     assert {reference[1:] for reference in page.references} <= {*page.ids}
 
 
@@ -418,65 +445,68 @@ def test_what_an_earlier_version_did_not_measure_is_left_out(make_run, tmp_path)
     make_run(tmp_path / "old", rounds=1, replicates=2, older=lambda training: True)
     make_run(tmp_path / "mixed", rounds=1, replicates=2, older=lambda training: training.replicate)
     make_run(tmp_path / "grown", rounds=1, older=lambda training: training.level == 0)
-    for name in ("old", "mixed", "grown"):
-        assert call(tmp_path / name) == 0
-    drawn = {path.stem for path in tmp_path.glob("*/report/*.png")}
+    runs = read_runs([tmp_path / name for name in ("old", "mixed", "grown")])
+    drawn = pictures(*(run.store.folder for run in runs)).keys()
     assert not drawn & {f"old-{quantity}" for quantity in NEWER}
     assert {f"{name}-{quantity}" for name in ("mixed", "grown") for quantity in NEWER} <= drawn
-    counts = {
-        (row["arm"], row["n"])
-        for row in numbers(tmp_path / "mixed/report")
-        if row["quantity"] in NEWER
-    }
-    assert counts == {("dense", "1"), ("ticket", "1")}
-    assert "training accuracy" not in (tmp_path / "old/report/report.md").read_text()
-    assert re.search(
-        r"\| dense \|.*\| - \| - \| - \|", (tmp_path / "grown/report/report.md").read_text()
-    )
+    old, mixed, grown = (level_points(run.name, run.results) for run in runs)
+    assert {(p.arm, p.n) for p in mixed if p.quantity in NEWER} == {("dense", 1), ("ticket", 1)}
+    table = measured_table(runs[0], old, verdict_of(runs[0]))
+    assert not any("training" in column for column in table.columns[4:])
+    table = measured_table(runs[2], grown, verdict_of(runs[2]))
+    place = table.columns.index("training accuracy at early stopping (%)")
+    assert [row[place : place + 3].count("-") for row in table.rows] == [3, 0]
 
 
 def test_every_arm_is_drawn_with_how_many_replicates_are_behind_it(make_run, tmp_path):
     assert {*figures.ARMS} == {*plan.ARMS}
     make_run(tmp_path / "all", rounds=1, replicates=2, arms=plan.ARMS)
-    make_run(tmp_path / "two", rounds=1, replicates=3, seed=1,
-             finished=lambda t: t.level == 0 or t.replicate != 1)  # fmt: skip
-    out = tmp_path / "out"
-    assert call(tmp_path / "all", tmp_path / "two", f"--out={out}") == 0
-    names = {label for label, _, _ in figures.ARMS.values()}
-    alone = texts(out / f"all-{EARLY_STOP}.svg")
-    assert names | {"dense network", "2 replicates"} <= alone
-    # Not all replicates have their ticket: each arm says how many are behind it.
-    assert {"dense network (3 replicates)", "tickets (2 replicates)"} <= texts(
-        out / f"two-{EARLY_STOP}.svg"
+    make_run(
+        tmp_path / "some",
+        rounds=1,
+        replicates=3,
+        seed=1,
+        arms=("ticket", "reinit"),
+        reinits=2,
+        finished=lambda training: training.level == 0 or training.replicate != 1,
     )
-    together = texts(out / f"compare-lenet-mnist-{EARLY_STOP}.svg")
-    assert (names - {"tickets"}) | {"all (2 replicates)", "two (2 to 3 replicates)"} <= together
+    drawn = pictures(tmp_path / "all", tmp_path / "some")
+    names = [label for label, _, _ in figures.ARMS.values()]
+    assert legend(drawn[f"all-{EARLY_STOP}"])[:8] == ["2 replicates", "dense network", *names]
+    # One replicate has no ticket yet: each arm says how many are behind it.
+    assert legend(drawn[f"some-{EARLY_STOP}"])[:3] == [
+        "dense network (3 replicates)", "tickets (2 replicates)", "random reinit (4 trainings)",
+    ]  # fmt: skip
+    together = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
+    assert together == ["all (2 replicates)", "some (2 to 3 replicates)", *names[1:]]
 
 
 def test_names_that_look_like_formulas_or_hidden_labels_are_shown(make_run, tmp_path):
     names = ("x$_{$1", "_y")
     for seed, name in enumerate(names):
         make_run(tmp_path / name, rounds=1, seed=seed)
-    assert call(*(tmp_path / name for name in names), f"--out={tmp_path / 'out'}") == 0
-    shown = texts(tmp_path / f"out/compare-lenet-mnist-{EARLY_STOP}.svg")
-    assert {*names} <= {text.lstrip("\u200b") for text in shown}
+    picture = pictures(*(tmp_path / name for name in names))[f"compare-lenet-mnist-{EARLY_STOP}"]
+    _, svg = canvas.write_figure(picture.draw, tmp_path, "both")
+    texts = re.findall(r">([^<>]+)</text>", svg.read_text())
+    assert {*names} <= {text.lstrip("\u200b") for text in texts}
 
 
-def test_figures_of_an_earlier_report_are_removed_and_nothing_else(full, make_run, tmp_path):
+def test_figures_of_an_earlier_report_are_removed_and_nothing_else(make_run, tmp_path):
     make_run(tmp_path / "r", rounds=1)
     out = tmp_path / "out"
-    assert call(full, f"--out={out}") == 0
-    changed = out / "a_run-layers.png"
-    changed.write_bytes(b"a user's own")
-    (out / "a_run-mine.svg").write_text("a user's")
-    (out / "notes.txt").write_text("a user's")
+    out.mkdir()
+    earlier = [out / "old.png", out / "old.svg", out / "changed.svg"]
+    for path in earlier:
+        path.write_text(path.name)
+    keep_only(out, earlier)
+    (out / "changed.svg").write_text("a user's")
+    (out / "own.png").write_text("old.png")
     assert call(tmp_path / "r", f"--out={out}") == 0
-    assert {path.name for path in out.iterdir() if path.name.startswith("a_run")} == {
-        "a_run-layers.png",
-        "a_run-mine.svg",
-    }
-    assert changed.read_bytes() == b"a user's own" and (out / "notes.txt").is_file()
+    assert not {"old.png", "old.svg"} & {path.name for path in out.iterdir()}
+    assert (out / "changed.svg").is_file() and (out / "own.png").is_file()
     assert len([*out.glob("r-*.svg")]) == 9
+    listed = (out / "figures.sha256").read_text()
+    assert listed.count("\n") == 18 and "old" not in listed
 
 
 def test_curves_are_drawn_of_the_levels_nearest_the_papers(make_run, tmp_path):
@@ -591,10 +621,9 @@ def test_the_margin_of_an_error_is_in_its_own_unit(make_run, tmp_path):
 
 
 def test_runs_with_different_metrics_share_the_figure_of_iterations_only(make_run, tmp_path):
-    runs = [
+    drawn = pictures(
         make_run(tmp_path / "accuracy", rounds=1),
         make_run(tmp_path / "error", rounds=1, objective={"metric": "mean_absolute_error"}),
-    ]
-    assert call(*runs, f"--out={tmp_path / 'out'}") == 0
-    compared = {path.stem for path in (tmp_path / "out").glob("compare-*")}
+    )
+    compared = {name for name in drawn if name.startswith("compare-")}
     assert compared == {"compare-lenet-mnist-early_stop_iteration"}
