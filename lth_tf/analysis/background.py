@@ -10,6 +10,20 @@ from lth_tf.paper.recipes import RECIPES, differences
 from lth_tf.recipe import Recipe
 
 
+def setting_of(run: Run) -> str:
+    """Says in a line what was trained."""
+    experiment, recipe = run.experiment, run.experiment.recipe
+    count = experiment.replicates
+    return ", ".join(
+        (
+            f"{recipe.model} on {recipe.dataset}",
+            experiment.strategy.replace("_", "-"),
+            f"{recipe.iterations:,} iterations",
+            f"{count} replicate{'s' if count > 1 else ''}",
+        )
+    )
+
+
 def recipe_table(run: Run) -> Table:
     """Returns the recipe beside the paper's for the network, or the ticket's, and other fields."""
     experiment, recipe = run.experiment, run.experiment.recipe

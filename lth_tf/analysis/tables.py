@@ -124,14 +124,14 @@ def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table
     ]
     rows = []
     for level, arm in dict.fromkeys((p.level, p.arm) for p in points):
-        first = cells[level, arm, quantities[0]]
+        first = next(p for p in points if (p.level, p.arm) == (level, arm))
         rows.append(
             [
                 str(level),
                 percent(first.density),
                 arm.replace("_", " "),
                 str(first.n),
-                *(_measured(cells[level, arm, quantity], run.metric) for quantity in quantities),
+                *(_measured(cells.get((level, arm, q)), run.metric) for q in quantities),
                 *(_of_paper(run, cells[level, arm, quantity], quantity) for quantity in published),
                 _censored(verdict, level, arm),
             ]
@@ -193,7 +193,9 @@ def _holding(level: LevelVerdict) -> str:
     return f"{level.holding} of {count} ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
-def _measured(point: Point, metric: Metric) -> str:
+def _measured(point: Point | None, metric: Metric) -> str:
+    if point is None:
+        return _NONE
     say = _value(point.quantity, metric)
     if point.n == 1:
         return say(point.mean)
