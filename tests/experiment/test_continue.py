@@ -11,6 +11,8 @@ import time
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from lth_tf.files import temporary_path
+
 RANDOM = random.Random()  # another moment each time
 
 
@@ -43,13 +45,17 @@ def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
     assert kill(signal.SIGKILL, "level_02/ticket/result.json") == -signal.SIGKILL
 
     # What a kill leaves if it hits the moment between two steps of writing.
-    (folder / "results.csv.0.tmp").touch()
-    (folder / "replicate_00/level_00/dense/checkpoint.safetensors").touch()
+    dense = folder / "replicate_00/level_00/dense"
+    temporary_path(folder / "results.csv").touch()
+    temporary_path(dense / "saved_model").mkdir()
+    (dense / "checkpoint.safetensors").touch()
+    (folder / "notes.tmp").touch()  # a user's
     process = start(tmp_path, *flags)
     process.join(120)
     assert process.exitcode == 0
     assert outcome(folder) == outcome(reference)
-    assert not list(folder.rglob("checkpoint*")) and not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("checkpoint*"))
+    assert list(folder.rglob("*.tmp")) == [folder / "notes.tmp"]
     assert len(json.loads((folder / "experiment.json").read_text())["starts"]) == 5
 
 
