@@ -1,4 +1,4 @@
-"""What this machine lets a process use: its cores, its memory, and the GPUs that it was assigned."""
+"""What this machine lets a process use: its cores, its memory, and its own share of the GPUs."""
 
 import os
 

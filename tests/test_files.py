@@ -28,7 +28,7 @@ def test_a_folder_is_whole_or_not_there_and_nobody_elses_is_touched(tmp_path):
     out, users = tmp_path / "ticket", tmp_path / "ticket.tmp"
     users.mkdir()
     (users / "notes").write_text("a user's")
-    with pytest.raises(RuntimeError), files.atomic_folder(out) as folder:
+    with pytest.raises(RuntimeError), files.atomic_folder(out):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == [users]
     killed, other = files.temporary_path(out), files.temporary_path(tmp_path / "other")

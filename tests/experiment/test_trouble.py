@@ -166,13 +166,12 @@ def test_a_directory_of_a_newer_version_is_told_and_left_alone(
 
 
 def test_no_clock_changes_a_run(
-    unfinished, reference, reference_flags, outcome, start, wait_for, tmp_path
+    unfinished, reference, reference_flags, outcome, start, stop_at, tmp_path
 ):
     flags = (*reference_flags, "--checkpoint_every=0")
-    process = start(tmp_path, *flags)
-    wait_for(process, unfinished, f"{ROUND}/checkpoint.safetensors")
-    process.kill()
+    process = start(tmp_path, *flags, before=stop_at(f"os.rename .*{ROUND}/checkpoint", 3))
     process.join()
+    assert (unfinished / ROUND / "checkpoint.safetensors").exists()
     assert not (unfinished / ROUND / "result.json").exists()
     next_year = time.time() + 365 * 86400
     for path in unfinished.rglob("*"):
