@@ -10,6 +10,8 @@ from typing import Any
 from absl import flags
 
 from lth_tf import commandline
+from lth_tf.errors import UserError
+from lth_tf.importing import names_function
 from lth_tf.recipe import PRECISIONS
 from lth_tf.terminal import Terminal
 
@@ -64,6 +66,11 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
 
     names = values["model"].value or ["lenet"]
     for model in names:
+        if names_function(model):
+            raise UserError(
+                f"--model={model}: must be one of {', '.join(models.NETWORKS)}; a network of one's "
+                "own cannot be measured"
+            )
         models.paper_recipe(model)
     from rich.console import Console
 
