@@ -10,7 +10,7 @@ from lth_tf.analysis.curves import Run
 from lth_tf.analysis.figures import Line, draw_quantity, name_of
 from lth_tf.analysis.gallery import BARS, Picture, file_name, frame_for, outside, quantities_of
 from lth_tf.analysis.levels import EARLY_STOP, Point
-from lth_tf.analysis.paper import differences
+from lth_tf.paper.recipes import differences
 
 
 def comparisons(

@@ -27,9 +27,9 @@ from lth_tf.analysis.levels import (
     Point,
     common_marks,
 )
-from lth_tf.analysis.paper import published
 from lth_tf.experiment.results import at_mark
 from lth_tf.metric import Metric
+from lth_tf.paper.published import published
 
 BARS = "Means; bars from minimum to maximum."
 

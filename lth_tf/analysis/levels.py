@@ -10,11 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from lth_tf.analysis.curves import Run, read_curve
 from lth_tf.analysis.results_table import by_level
 from lth_tf.experiment.plan import Training
-from lth_tf.experiment.results import Result, at_mark
+from lth_tf.experiment.results import AT_EARLY_STOP, AT_END, EARLY_STOP, Result, at_mark
 
-EARLY_STOP = "early_stop_iteration"
-AT_EARLY_STOP = "test_accuracy_at_early_stop"
-AT_END = "test_accuracy_final"
 CURVE = "validation_accuracy"
 LAYER = "density of "
 

@@ -10,11 +10,12 @@ NORMALISED = """
 import tf_keras as keras
 from lth_tf import models
 from lth_tf.models import layers
+from lth_tf.paper.recipes import RECIPES, paper_recipe
 
-def build(image_shape, classes, seed, dropout=0.0, width=1.0):
+def build(image_shape, classes, seed, dropout, width, scaling):
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = layers.scale(images)
+    x = layers.scale(images, scaling)
     x = keras.layers.Conv2D(
         4, 3, strides=2, use_bias=False, kernel_initializer=init("conv"), name="conv"
     )(x)
@@ -23,10 +24,10 @@ def build(image_shape, classes, seed, dropout=0.0, width=1.0):
     x = keras.layers.Flatten(name="flatten")(x)
     return keras.Model(images, layers.output(x, classes, init), name="normalised")
 
-recipe = models.paper_recipe("lenet").override(
+recipe = paper_recipe("lenet").override(
     model="normalised", augment="flip_crop", prune_conv=0.2, batch_size=20
 )
-models.NETWORKS["normalised"] = build, recipe
+models.NETWORKS["normalised"], RECIPES["normalised"] = build, recipe
 """
 NETWORKS = {"lenet": "", "normalised": NORMALISED}
 SEEDS = {"lenet": 1, "normalised": 2}  # of the moments; any others must do as well

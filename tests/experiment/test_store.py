@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 
 COLUMNS = [
