@@ -11,7 +11,7 @@ from typing import Any
 
 from lth_tf.analysis.curves import Run
 from lth_tf.analysis.levels import LAYER, Point
-from lth_tf.analysis.paper import PAPER
+from lth_tf.analysis.paper_points import PAPER
 from lth_tf.errors import UserError
 
 

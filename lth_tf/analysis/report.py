@@ -6,12 +6,13 @@ from pathlib import Path
 
 from lth_tf import files
 from lth_tf.analysis import canvas
-from lth_tf.analysis.background import recipe_table, runtime_table
+from lth_tf.analysis.background import recipe_table, runtime_table, setting_of
 from lth_tf.analysis.comparison import comparisons
 from lth_tf.analysis.curves import Run, read_runs
 from lth_tf.analysis.ensemble_report import FOLDER, ensemble_picture, ensemble_table
 from lth_tf.analysis.gallery import Picture, pictures_of
 from lth_tf.analysis.judging import judge
+from lth_tf.analysis.leftovers import keep_only
 from lth_tf.analysis.levels import (
     Point,
     common_marks,
@@ -21,7 +22,7 @@ from lth_tf.analysis.levels import (
     levels_csv,
 )
 from lth_tf.analysis.notes import notes_on
-from lth_tf.analysis.paper import RECIPES, paper_points
+from lth_tf.analysis.paper_points import paper_points
 from lth_tf.analysis.published_runs import kept_points
 from lth_tf.analysis.render import Drawn, render
 from lth_tf.analysis.sentence import verdict_sentence
@@ -32,8 +33,9 @@ from lth_tf.analysis.tables import (
     spread_table,
     verdict_table,
 )
-from lth_tf.analysis.verdict import Margins, margins_for, share_of_dense
+from lth_tf.analysis.verdict import Margins, Verdict, margins_for, share_of_dense
 from lth_tf.analysis.votes import read_votes
+from lth_tf.paper.recipes import RECIPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +72,16 @@ class Section:
 
     Attributes:
         title: what it is about.
+        setting: of a run, what was trained; empty of others.
         headline: the verdict in a sentence; empty of what is no run by itself.
         notes: sentences that the verdict must be read with.
         tables: of the verdict.
-        pictures: the figures.
+        pictures: the figures, those that carry the verdict first.
         background: tables of recipe, hardware and time.
     """
 
     title: str
+    setting: str
     headline: str
     notes: Sequence[str]
     tables: Sequence[Table]
@@ -89,6 +93,8 @@ def write_report(
     folders: Sequence[Path], out: Path, wanted: Wanted | None = None, command: str = ""
 ) -> list[Section]:
     """Writes figures, levels.csv, report.html and report.md on run directories.
+
+    Figures of an earlier report that this one does not have are removed.
 
     Args:
         folders: the run directories, finished or not.
@@ -113,9 +119,23 @@ def write_report(
         for section in sections
         for picture in section.pictures
     }
+    keep_only(out, [path for figure in drawn.values() for path in figure])
     for name in ("report.html", "report.md"):
         files.write_text(out / name, render(name, sections=sections, drawn=drawn, command=command))
     return sections
+
+
+def headline(folder: Path) -> str:
+    """Returns the verdict on a run in a sentence, and writes nothing.
+
+    Args:
+        folder: the run directory, finished or not.
+
+    Raises:
+        UserError: if it is no run directory, or damaged.
+    """
+    (run,) = read_runs([folder])
+    return verdict_sentence(_verdict(run, Wanted()))
 
 
 def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Section]]:
@@ -128,7 +148,7 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
         points += [*of_run, *(point for point in paper if point not in points)]
     together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
     if together:
-        sections.insert(0, Section("Runs together", "", [], [], together, []))
+        sections.insert(0, Section("Runs together", "", "", [], [], together, []))
     return points, sections
 
 
@@ -140,20 +160,24 @@ def _points_of_levels(run: Run) -> list[Point]:
 
 
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
-    recipe, marks = run.experiment.recipe, _judged_marks(run)
-    margins = wanted.margins(run)
-    verdict = judge(run.results, margins, recipe.eval_every, marks, run.metric, run.earlier)
+    marks, verdict = _judged_marks(run), _verdict(run, wanted)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)
     return Section(
         title=run.name,
+        setting=setting_of(run),
         headline=verdict_sentence(verdict),
         notes=notes_on(run, verdict, marks),
         tables=[table for table in tables if table and table.rows],
         pictures=pictures_of(run, points, paper, bool(marks)),
         background=[recipe_table(run), runtime_table(run)],
     )
+
+
+def _verdict(run: Run, wanted: Wanted) -> Verdict:
+    grid, marks = run.experiment.recipe.eval_every, _judged_marks(run)
+    return judge(run.results, wanted.margins(run), grid, marks, run.metric, run.earlier)
 
 
 def _ensembles(run: Run) -> list[Section]:
@@ -164,7 +188,7 @@ def _ensembles(run: Run) -> list[Section]:
     note = "By python -m lth_tf.ensemble, whose ensemble/ensemble.csv has every number of these."
     picture = ensemble_picture(f"{run.slug}-ensemble", votes)
     title = f"{run.name}: ensembles"
-    return [Section(title, "", [note], [ensemble_table(votes)], [picture], [])]
+    return [Section(title, "", "", [note], [ensemble_table(votes)], [picture], [])]
 
 
 def _judged_marks(run: Run) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from lth_tf.analysis.curves import Run
 from lth_tf.analysis.figures import ARMS, label
 from lth_tf.analysis.levels import EARLY_STOP, Point
-from lth_tf.analysis.paper import paper_value
+from lth_tf.analysis.paper_points import paper_value
 from lth_tf.analysis.statistics import Estimate
 from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Tested, Verdict
 from lth_tf.experiment.plan import REORDER
@@ -132,14 +132,14 @@ def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table
     ]
     rows = []
     for level, arm in dict.fromkeys((p.level, p.arm) for p in points):
-        first = cells[level, arm, quantities[0]]
+        first = next(p for p in points if (p.level, p.arm) == (level, arm))
         rows.append(
             [
                 str(level),
                 percent(first.density),
                 arm.replace("_", " "),
                 str(first.n),
-                *(_measured(cells[level, arm, quantity], run.metric) for quantity in quantities),
+                *(_measured(cells.get((level, arm, q)), run.metric) for q in quantities),
                 *(_of_paper(run, cells[level, arm, quantity], quantity) for quantity in published),
                 _censored(verdict, level, arm),
             ]
@@ -202,7 +202,9 @@ def _holding(level: LevelVerdict) -> str:
     return f"{level.holding} of {count} ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
-def _measured(point: Point, metric: Metric) -> str:
+def _measured(point: Point | None, metric: Metric) -> str:
+    if point is None:
+        return _NONE
     say = _value(point.quantity, metric)
     if point.n == 1:
         return say(point.mean)

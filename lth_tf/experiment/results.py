@@ -6,16 +6,19 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+EARLY_STOP = "early_stop_iteration"
+AT_EARLY_STOP = "test_accuracy_at_early_stop"
+AT_END = "test_accuracy_final"
 COLUMNS = (
     "replicate",
     "level",
     "arm",
     "density",
     "remaining",
-    "early_stop_iteration",
+    EARLY_STOP,
     "validation_loss_at_early_stop",
-    "test_accuracy_at_early_stop",
-    "test_accuracy_final",
+    AT_EARLY_STOP,
+    AT_END,
     "iterations",
     "seconds",
 )

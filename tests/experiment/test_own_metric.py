@@ -60,12 +60,8 @@ def test_the_report_names_the_metric_and_has_per_cents_of_other_things_only(foun
     for text in (page, *(path.read_text() for path in out.glob("*.svg"))):
         assert "accuracy" not in text.lower() and "points" not in text
     assert ERROR.number(errors["dense"].mean()) in page
-    shares = {
-        "95%",
-        "10%",
-        "25%",
-        *(f"{100 * density:.3g}%" for density in found.results["density"]),
-    }
+    densities = {f"{100 * density:.3g}%" for density in found.results["density"]}
+    shares = {"95%", "10%", "25%", *densities}
     without_intervals = re.sub(r"\(\d+ to \d+%\)", "", page)  # of how many tickets are as good
     assert set(re.findall(r"\S+%", without_intervals)) <= shares
     error_figure = (out / "run-test_mean_absolute_error_at_early_stop.svg").read_text()
