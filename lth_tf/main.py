@@ -11,6 +11,7 @@ from lth_tf import commandline
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
 from lth_tf.importing import names_function
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
 
@@ -114,10 +115,10 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
-    from lth_tf import data, models
+    from lth_tf import data
 
     name = values["model"].value
-    recipe = models.paper_recipe(name)
+    recipe = paper_recipe(name)
     if names_function(name) and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
     given = _recipe_fields(values)

@@ -5,8 +5,8 @@ import shlex
 from typing import Any
 
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.paper import RECIPES, differences
 from lth_tf.analysis.tables import Table
+from lth_tf.paper.recipes import RECIPES, differences
 from lth_tf.recipe import Recipe
 
 

@@ -10,8 +10,8 @@ from lth_tf.analysis.curves import Run
 from lth_tf.analysis.figures import ARMS, Line, count_of, draw_quantity, name_of
 from lth_tf.analysis.gallery import BANDS, Picture, file_name, frame_for, outside, quantities_of
 from lth_tf.analysis.levels import EARLY_STOP, Point
-from lth_tf.analysis.paper import differences
 from lth_tf.experiment.plan import CONTROLS, TICKET
+from lth_tf.paper.recipes import differences
 
 
 def comparisons(
@@ -83,7 +83,7 @@ def _comparison(
     return Picture(
         f"compare-{place}-{file_name(quantity, metric)}",
         f"{model} on {dataset}: {name_of(quantity, metric)}",
-        f"{model} on {dataset}. Tickets of each run, from its dense network on; dotted and hollow: "
+        f"Tickets of each run, from its dense network on; dotted and hollow: "
         f"its controls. {BANDS[:-1]} of tickets." + outside(frame, metric),
         functools.partial(draw_quantity, lines, quantity, frame, metric),
     )

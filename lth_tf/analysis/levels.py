@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from lth_tf.analysis.curves import Run, read_curve
 from lth_tf.analysis.results_table import by_level
 from lth_tf.experiment.plan import Training
-from lth_tf.experiment.results import Result, at_mark, csv_text
+from lth_tf.experiment.results import (
+    AT_EARLY_STOP,
+    AT_END,
+    EARLY_STOP,
+    NEWER,
+    Result,
+    at_mark,
+    csv_text,
+)
 
-EARLY_STOP = "early_stop_iteration"
-AT_EARLY_STOP = "test_accuracy_at_early_stop"
-AT_END = "test_accuracy_final"
-TRAIN_AT_EARLY_STOP = "train_accuracy_at_early_stop"
-TRAIN_AT_END = "train_accuracy_final"
-VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
 CURVE = "validation_accuracy"
 LOSSES = ("validation_loss", "train_loss")
 LAYER = "density of "
@@ -65,10 +67,7 @@ def level_points(run: str, results: Sequence[Result]) -> list[Point]:
 
     What runs of earlier versions did not measure is left out.
     """
-    columns = (
-        EARLY_STOP, AT_EARLY_STOP, AT_END, TRAIN_AT_EARLY_STOP, TRAIN_AT_END,
-        VALIDATION_AT_EARLY_STOP,
-    )  # fmt: skip
+    columns = (EARLY_STOP, AT_EARLY_STOP, AT_END, *NEWER)
     values = {column: operator.attrgetter(column) for column in columns}
     for mark in common_marks(results):
         values[at_mark(mark)] = lambda r, mark=mark: r.test_accuracy_at[mark]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.paper import published
 from lth_tf.analysis.statistics import standard_error
 from lth_tf.analysis.verdict import Verdict
 from lth_tf.metric import percent
+from lth_tf.paper.published import published
 
 
 def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:

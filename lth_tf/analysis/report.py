@@ -22,7 +22,7 @@ from lth_tf.analysis.levels import (
     levels_csv,
 )
 from lth_tf.analysis.notes import notes_on
-from lth_tf.analysis.paper import RECIPES, paper_points
+from lth_tf.analysis.paper_points import paper_points
 from lth_tf.analysis.render import Drawn, render
 from lth_tf.analysis.sentence import verdict_sentence
 from lth_tf.analysis.tables import (
@@ -34,6 +34,7 @@ from lth_tf.analysis.tables import (
 )
 from lth_tf.analysis.verdict import Margins, margins_for, share_of_dense
 from lth_tf.analysis.votes import read_votes
+from lth_tf.paper.recipes import RECIPES
 
 
 @dataclasses.dataclass(frozen=True)

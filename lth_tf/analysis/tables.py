@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from lth_tf.analysis.curves import Run
 from lth_tf.analysis.figures import ARMS, label
 from lth_tf.analysis.levels import EARLY_STOP, Point
-from lth_tf.analysis.paper import paper_value
+from lth_tf.analysis.paper_points import paper_value
 from lth_tf.analysis.statistics import Estimate
 from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Verdict
 from lth_tf.experiment.plan import REORDER

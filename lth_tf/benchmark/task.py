@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from lth_tf import data, models
+from lth_tf import data
 from lth_tf.data import ImageData, ImageInfo, cache
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
 from lth_tf.training.order import Order
@@ -97,7 +98,7 @@ def make_task(
     Raises:
         UserError: if there is no such network or data set.
     """
-    recipe = models.paper_recipe(model)
+    recipe = paper_recipe(model)
     iterations = iterations or ITERATIONS[model]
     if dataset is None:
         info = data.info(recipe.dataset, data_dir)

@@ -7,13 +7,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lth_tf import models
 from lth_tf.experiment.estimate import estimate
 from lth_tf.experiment.given import Given
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
 from lth_tf.formats.ticket import Ticket
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 
 
@@ -57,7 +57,7 @@ def _compared(recipe: Recipe, ticket: Ticket | None) -> tuple[dict[str, Any], st
     """Returns the recipe that this one is shown beside, and what it is."""
     if ticket:
         return ticket.recipe.to_json(), "the ticket's"
-    return models.paper_recipe(recipe.model).to_json(), "paper"
+    return paper_recipe(recipe.model).to_json(), "paper"
 
 
 def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> Table:

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from lth_tf.analysis.paper import RECIPES
 from lth_tf.data import ImageInfo
 from lth_tf.experiment.plan import Experiment, make_plan
 from lth_tf.experiment.results import Result, metrics_csv
 from lth_tf.experiment.store import Store
+from lth_tf.paper.recipes import RECIPES
 
 START = {
     "time": "2026-11-22T19:39:50+00:00",

@@ -36,13 +36,15 @@ from lth_tf.analysis.levels import (
     level_points,
     shown_levels,
 )
-from lth_tf.analysis.paper import RECIPES, paper_points, paper_value, published
+from lth_tf.analysis.paper_points import paper_points, paper_value
 from lth_tf.analysis.report import Wanted
 from lth_tf.analysis.tables import measured_table
 from lth_tf.analysis.verdict import margins_for
 from lth_tf.experiment import plan
 from lth_tf.experiment.plan import Experiment
 from lth_tf.metric import Metric
+from lth_tf.paper.published import published
+from lth_tf.paper.recipes import RECIPES
 
 LEADING = ("early_stop_iteration", "test_accuracy_at_early_stop")
 NEWER = (
@@ -415,12 +417,6 @@ def test_no_tensorflow_is_imported(full, tmp_path):
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert (tmp_path / "report.html").is_file()
-
-
-def test_the_papers_settings_are_those_of_the_networks():
-    from lth_tf.models import NETWORKS
-
-    assert {name: recipe for name, (_, recipe) in NETWORKS.items()} == RECIPES
 
 
 def test_the_papers_numbers_stand_only_beside_its_setting():

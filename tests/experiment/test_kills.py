@@ -11,6 +11,7 @@ NORMALISED = """
 import tf_keras as keras
 from lth_tf import models
 from lth_tf.models import layers
+from lth_tf.paper.recipes import RECIPES, paper_recipe
 
 def build(image_shape, classes, seed, dropout=0.0, width=1.0):
     init = layers.Initializers(seed)
@@ -24,10 +25,10 @@ def build(image_shape, classes, seed, dropout=0.0, width=1.0):
     x = keras.layers.Flatten(name="flatten")(x)
     return keras.Model(images, layers.output(x, classes, init), name="normalised")
 
-recipe = models.paper_recipe("lenet").override(
+recipe = paper_recipe("lenet").override(
     model="normalised", augment="flip_crop", prune_conv=0.2, batch_size=20
 )
-models.NETWORKS["normalised"] = build, recipe
+models.NETWORKS["normalised"], RECIPES["normalised"] = build, recipe
 """
 # The smaller network is the faster one, and has more to do before it is killed the last time.
 NETWORKS = {"lenet": ("", 400), "normalised": (NORMALISED, 1000)}

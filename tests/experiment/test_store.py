@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from lth_tf.experiment.plan import Experiment, make_plan
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 
 COLUMNS = [

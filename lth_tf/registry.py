@@ -1,0 +1,121 @@
+"""Registries: things of one kind by name, each in a file of its own, and those of users' packages.
+
+A registry knows the package whose modules register its entries, and imports them when it is first
+asked. A user's package adds entries by the same decorators; it announces the modules that have
+them by an entry point of the group `lth_tf`, so that every process finds them without a flag:
+
+    [project.entry-points.lth_tf]
+    anything = "package.module"
+"""
+
+import difflib
+import importlib
+import importlib.metadata
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Protocol, TypeVar
+
+from lth_tf.errors import UserError
+
+GROUP = "lth_tf"
+
+
+class Named(Protocol):
+    """What a registry holds.
+
+    Attributes:
+        name: what flags and files call it.
+    """
+
+    name: str
+
+
+_T = TypeVar("_T", bound=Named)
+
+
+class Registry(Mapping[str, _T]):
+    """Entries by name, in the order of their `place`, then of their registration."""
+
+    def __init__(self, flag: str, package: str) -> None:
+        """Makes a registry.
+
+        Args:
+            flag: the flag that chooses an entry, for messages.
+            package: the package whose modules register the entries of this project.
+        """
+        self._flag = flag
+        self._package = package
+        self._entries: dict[str, _T] = {}
+        self._is_loaded = False
+
+    def register(self, entry: _T) -> _T:
+        """Adds an entry, a class or an object with a name; usable as a decorator.
+
+        Raises:
+            UserError: if there is another entry of that name.
+        """
+        known = self._entries.setdefault(entry.name, entry)
+        if known is not entry:
+            raise UserError(
+                f"--{self._flag}={entry.name}: is registered twice, by {_home(known)} and by "
+                f"{_home(entry)}; give one of them another name"
+            )
+        return entry
+
+    def __getitem__(self, name: str) -> _T:
+        """Returns an entry by name.
+
+        Raises:
+            UserError: if there is none; the message names those that there are.
+        """
+        self._load()
+        if name not in self._entries:
+            near = difflib.get_close_matches(name, self._entries, n=1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"--{self._flag}={name}: must be one of {', '.join(self)}{meant}")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Says whether there is an entry of a name."""
+        self._load()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        """Yields the names in order."""
+        self._load()
+        return iter(sorted(self._entries, key=lambda n: getattr(self._entries[n], "place", 1_000)))
+
+    def __len__(self) -> int:
+        """Returns the number of entries."""
+        self._load()
+        return len(self._entries)
+
+    def _load(self) -> None:
+        if self._is_loaded:
+            return
+        self._is_loaded = True
+        package = importlib.import_module(self._package)
+        for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
+            importlib.import_module(module.name)
+        load_plugins()
+
+
+def load_plugins() -> None:
+    """Imports the modules that installed packages announce for this program.
+
+    Raises:
+        UserError: if one cannot be imported; names the package.
+    """
+    for point in importlib.metadata.entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:
+            package = point.dist.name if point.dist else point.name
+            raise UserError(
+                f"{package}: its entry point {point.name} = {point.value} of the group {GROUP} "
+                f"cannot be imported ({type(error).__name__}: {error}); mend or uninstall it"
+            ) from error
+
+
+def _home(entry: Named) -> str:
+    return getattr(entry, "__module__", type(entry).__module__)

@@ -1,0 +1,72 @@
+"""Registries find their package's files and users' packages, and name what is wrong."""
+
+import sys
+
+import pytest
+
+from lth_tf.errors import UserError
+
+ENTRY = """
+
+
+class Entry:
+    name = "{name}"
+    place = {place}
+
+from {home} import ENTRIES
+ENTRIES.register(Entry)
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package with a registry and two entries, and a user's that adds a third."""
+    home = tmp_path / "things"
+    home.mkdir()
+    (home / "__init__.py").write_text(
+        "from lth_tf.registry import Registry\nENTRIES = Registry('thing', __name__)\n"
+    )
+    for name, place in (("late", 2), ("early", 1)):
+        (home / f"{name}.py").write_text(ENTRY.format(name=name, place=place, home="things"))
+    (tmp_path / "users.py").write_text(ENTRY.format(name="own", place=3, home="things"))
+    info = tmp_path / "users-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lth_tf]\nown = users\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    for name in [n for n in sys.modules if n.partition(".")[0] in ("things", "users")]:
+        del sys.modules[name]
+
+
+def entries():
+    from things import ENTRIES
+
+    return ENTRIES
+
+
+def test_entries_come_from_files_and_users_packages_in_order(package):
+    assert list(entries()) == ["early", "late", "own"]
+    assert entries()["own"].__module__ == "users" and "own" in entries() and len(entries()) == 3
+
+
+def test_an_unknown_name_is_refused_with_the_nearest(package):
+    message = r"^--thing=erly: must be one of early, late, own; did you mean early\?$"
+    with pytest.raises(UserError, match=message):
+        entries()["erly"]
+
+
+def test_two_entries_of_one_name_are_refused(package):
+    (package / "users.py").write_text(ENTRY.format(name="late", place=3, home="things"))
+    with pytest.raises(
+        UserError, match=r"^users: .*late: is registered twice, by things\.late and"
+    ):
+        list(entries())
+
+
+def test_a_package_that_cannot_be_imported_is_named(package):
+    (package / "users.py").write_text("import nothing_of_that_name")
+    with pytest.raises(
+        UserError, match=r"^users: its entry point own = users .* mend or uninstall"
+    ):
+        list(entries())
