@@ -32,7 +32,7 @@ from lth_tf.analysis.tables import (
     spread_table,
     verdict_table,
 )
-from lth_tf.analysis.verdict import Margins, margins_for, share_of_dense
+from lth_tf.analysis.verdict import Margins, Verdict, margins_for, share_of_dense
 from lth_tf.analysis.votes import read_votes
 from lth_tf.paper.recipes import RECIPES
 
@@ -119,6 +119,19 @@ def write_report(
     return sections
 
 
+def headline(folder: Path) -> str:
+    """Returns the verdict on a run in a sentence, and writes nothing.
+
+    Args:
+        folder: the run directory, finished or not.
+
+    Raises:
+        UserError: if it is no run directory, or damaged.
+    """
+    (run,) = read_runs([folder])
+    return verdict_sentence(_verdict(run, Wanted()))
+
+
 def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Section]]:
     points: list[Point] = []
     sections = []
@@ -138,8 +151,7 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
 
 
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
-    recipe, marks = run.experiment.recipe, _judged_marks(run)
-    verdict = judge(run.results, wanted.margins(run), recipe.eval_every, marks, run.metric)
+    marks, verdict = _judged_marks(run), _verdict(run, wanted)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)
@@ -152,6 +164,11 @@ def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: 
         pictures=pictures_of(run, points, paper, bool(marks)),
         background=[recipe_table(run), runtime_table(run)],
     )
+
+
+def _verdict(run: Run, wanted: Wanted) -> Verdict:
+    recipe, marks = run.experiment.recipe, _judged_marks(run)
+    return judge(run.results, wanted.margins(run), recipe.eval_every, marks, run.metric)
 
 
 def _ensembles(run: Run) -> list[Section]:

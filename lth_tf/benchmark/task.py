@@ -1,7 +1,6 @@
 """The task: what every contestant is given, so that all of them do the same work."""
 
 import dataclasses
-import os
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 
 from lth_tf import data
 from lth_tf.data import ImageData, ImageInfo, cache
+from lth_tf.machine import usable_cores
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
@@ -119,7 +119,7 @@ def make_task(
 def threads() -> int:
     """Returns the number of threads that TensorFlow computes with."""
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return chosen or len(os.sched_getaffinity(0))
+    return chosen or usable_cores()
 
 
 def _write_synthetic(info: ImageInfo, root: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth_tf.analysis.report import write_report
+from lth_tf.analysis.report import headline, write_report
 from lth_tf.data import OwnData
 from lth_tf.experiment.given import Given, fitted
 from lth_tf.experiment.plan import DENSE, TICKET, Experiment, Training
@@ -72,18 +72,13 @@ class Found:
     @property
     def verdict(self) -> str:
         """The verdict in a sentence."""
-        return self._write()[1]
+        return headline(self.folder)
 
     def report(self) -> Path:
         """Writes the report (HTML, Markdown, figures, levels.csv); returns report.html."""
-        return self._write()[0]
-
-    def _write(self) -> tuple[Path, str]:
         out = self.folder / "report"
-        section, *_ = write_report(
-            [self.folder], out, command=f"python -m lth_tf.report {self.folder}"
-        )
-        return out / "report.html", section.headline
+        write_report([self.folder], out, command=f"python -m lth_tf.report {self.folder}")
+        return out / "report.html"
 
 
 def find_tickets(

@@ -193,7 +193,10 @@ class Store:
         """Writes result.json, with checksums of the training's files: it is complete now."""
         folder, checkpoint = self.path(training), self.checkpoint(training)
         lasting = (path for path in sorted(folder.iterdir()) if path != checkpoint)
-        checksums = {path.name: files.sha256(path) for path in lasting}
+        checksums = {}
+        for path in lasting:
+            files.sync(path)  # TensorBoard's may not be on the disk yet
+            checksums[path.name] = files.sha256(path)
         fields = {**vars(result), "checksums": checksums}
         files.write_text(folder / "result.json", json.dumps(fields, indent=1) + "\n")
         checkpoint.unlink(missing_ok=True)
@@ -223,9 +226,14 @@ class Store:
 
     def _clear_up(self) -> None:
         """Removes what a process left that was killed while it wrote or tidied."""
-        for half_written in self.folder.glob("*.tmp"):
-            half_written.unlink()
-        for training in self.finished():
+        finished = self.finished()
+        for folder in (self.folder, *map(self.path, finished)):
+            for path, _ in list(files.leftovers(folder)):
+                if path.is_file():  # nobody else writes files here
+                    path.unlink()
+                elif files.is_abandoned(path):
+                    shutil.rmtree(path)
+        for training in finished:
             self.checkpoint(training).unlink(missing_ok=True)
 
     def _checked(self, training: Training, name: str) -> Path:

@@ -1,14 +1,17 @@
 """A user's own network and data go the way of the paper's: found, continued, exported, refused."""
 
+import os
 import sys
 
 import numpy as np
 import pytest
 import tf_keras as keras
+from safetensors.numpy import load_file
 
 import lth_tf
 from lth_tf import UserError, find_tickets, main
 from lth_tf.experiment.given import Given
+from lth_tf.experiment.network import Network
 from lth_tf.experiment.run import run_experiment
 from lth_tf.experiment.store import Store
 
@@ -83,6 +86,23 @@ def test_returns_results_tickets_and_a_report(found, mine):
         "dense/kernel",
         "dense_1/kernel",
     }
+
+
+def test_reading_draws_nothing_and_writes_nothing(found, monkeypatch):
+    def drawn(*_):
+        raise AssertionError("the initial weights are stored")
+
+    monkeypatch.setattr(Network, "build", drawn)
+    monkeypatch.setattr(os, "replace", lambda *_: pytest.fail("something is written"))
+    before = {path: path.stat().st_mtime_ns for path in found.folder.rglob("*")}
+    run = lth_tf.Found(found.folder)
+    assert "2 replicates" in run.verdict
+    theta = load_file(found.folder / "replicate_00/level_00/dense/initial.safetensors")
+    for ticket in (run.ticket(0), run.tickets[2]):
+        for name, array in theta.items():
+            kept = np.where(ticket.masks.get(name, True), array, 0)
+            np.testing.assert_array_equal(ticket.weights[name], kept)
+    assert {path: path.stat().st_mtime_ns for path in found.folder.rglob("*")} == before
 
 
 def test_by_name_in_two_jobs_it_is_the_same(found, mine, tmp_path, outcome):
