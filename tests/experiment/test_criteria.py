@@ -16,6 +16,7 @@ from lth_tf.data import ImageInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment
 from lth_tf.experiment.store import Store
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.streams import Streams
 
 # A criterion that asks for all that there is, in two steps, and writes down what it saw.
@@ -138,7 +139,7 @@ def test_a_random_criterion_has_one_order_for_all_levels(run, tmp_path):
 
 def begun(folder, criterion):
     """Begins a run that an older version wrote: the field was called score."""
-    recipe = models.paper_recipe("lenet").override(criterion=criterion)
+    recipe = paper_recipe("lenet").override(criterion=criterion)
     experiment, data = Experiment(recipe=recipe, rounds=1), ImageInfo((28, 28, 1), 10, 60, 10)
     store = Store(folder)
     folder.mkdir()
