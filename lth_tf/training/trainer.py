@@ -56,6 +56,9 @@ class Trainer:
     """Trains a recipe's network on a data set, with any masks, weights and order.
 
     The model, its optimizer and the compiled loop are made once; each training resets them.
+
+    Attributes:
+        examples: the data set's examples for training and validation, on the device.
     """
 
     def __init__(
