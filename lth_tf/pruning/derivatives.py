@@ -89,7 +89,7 @@ def _kernel_variables(model: keras.Model) -> dict[str, tf.Variable]:
 def _value(
     model: keras.Model, examples: Examples, loss: Loss, temperature: float, training: bool
 ) -> tf.Tensor:
-    inputs, targets = examples
+    inputs, targets = tf.nest.map_structure(tf.convert_to_tensor, examples)
     outputs = model(inputs, training=training)
     return loss(targets, tf.nest.map_structure(lambda output: output / temperature, outputs))
 
