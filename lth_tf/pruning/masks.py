@@ -6,7 +6,7 @@ weight goes first. Masks are dicts from kernel name to a boolean array, True whe
 stays; kernels that are never pruned have no mask.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -29,14 +29,31 @@ def remaining_by_round(
     Returns:
         `rounds + 1` counts over all kernels, the dense network's first.
     """
-    groups = _groups(rates, scope)
-    left = {group: sum(sizes[name] for name in names) for group, (_, names) in groups.items()}
-    untouched = sum(sizes.values()) - sum(left.values())
-    counts = [untouched + sum(left.values())]
-    for _ in range(rounds):
-        for group, (rate, _) in groups.items():
-            left[group] -= round(rate * left[group])
-        counts.append(untouched + sum(left.values()))
+    left = [remaining_by_group(sizes, rates, scope, n) for n in range(rounds + 1)]
+    untouched = sum(sizes.values()) - sum(left[0].values())
+    return [untouched + sum(counts.values()) for counts in left]
+
+
+def remaining_by_group(
+    sizes: Mapping[str, int], rates: Mapping[str, float], scope: str, rounds: int
+) -> dict[tuple[str, ...], int]:
+    """Counts the weights that some rounds leave of kernels that are ranked together.
+
+    Args:
+        sizes: number of weights of each kernel.
+        rates: pruning rate of each kernel, 0 for never.
+        scope: "layer" or "global".
+        rounds: number of prunings.
+
+    Returns:
+        Counts by the kernels' names; those that are never pruned are not there.
+    """
+    counts = {}
+    for rate, names in _groups(rates, scope).values():
+        left = sum(sizes[name] for name in names)
+        for _ in range(rounds):
+            left -= round(rate * left)
+        counts[tuple(names)] = left
     return counts
 
 
@@ -60,10 +77,35 @@ def prune(
     Raises:
         UserError: if a remaining weight's score is not a number, or the rates do not fit the scope.
     """
-    pruned = dict(masks)
+    left = {}
     for rate, names in _groups(rates, scope).values():
+        alive = sum(np.count_nonzero(masks[name]) for name in names)
+        left[tuple(names)] = alive - round(rate * alive)
+    return prune_to(left, scores, masks)
+
+
+def prune_to(
+    left: Mapping[tuple[str, ...], int],
+    scores: Mapping[str, np.ndarray],
+    masks: Mapping[str, np.ndarray],
+) -> Masks:
+    """Removes the lowest-scored of the remaining weights until no more than a number are left.
+
+    Args:
+        left: how many weights to leave of kernels that are ranked together, by their names.
+        scores: score of each weight, by kernel.
+        masks: the masks before, by kernel.
+
+    Returns:
+        New masks for the kernels in `masks`; each is a subset of the old one.
+
+    Raises:
+        UserError: if a remaining weight's score is not a number.
+    """
+    pruned = dict(masks)
+    for names, count in left.items():
         alive = np.concatenate([np.asarray(scores[name])[masks[name]] for name in names])
-        stays = _highest(alive, rate, names)
+        stays = _highest(alive, count, names)
         ends = np.cumsum([np.count_nonzero(masks[name]) for name in names])[:-1]
         for name, part in zip(names, np.split(stays, ends), strict=True):
             pruned[name] = masks[name].copy()
@@ -112,13 +154,13 @@ def _groups(rates: Mapping[str, float], scope: str) -> dict[str, tuple[float, li
     return {"all": (next(iter(prunable.values())), list(prunable))} if prunable else {}
 
 
-def _highest(scores: np.ndarray, rate: float, names: list[str]) -> np.ndarray:
-    """Returns which of the scores are not among the lowest, the share that the rate says."""
+def _highest(scores: np.ndarray, left: int, names: Iterable[str]) -> np.ndarray:
+    """Returns which of the scores are the highest, as many as are to be left."""
     if np.isnan(scores).any():
         raise UserError(f"{', '.join(names)}: scores must be numbers, but some are not (nan)")
     stays = np.ones(scores.size, bool)
-    count = round(rate * scores.size)
-    if count:
+    count = scores.size - left
+    if count > 0:
         cutoff = np.partition(scores, count - 1)[count - 1]
         np.greater_equal(scores, cutoff, out=stays)
         below = scores.size - np.count_nonzero(stays)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -109,6 +110,21 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     if recipe.precision == "mixed_float16":
         optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def optimizer_state(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """Returns all variables of a built optimizer, a float16 loss scale's behind the others."""
+    found = list(optimizer.variables)
+    if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        # Keras offers no public way to its variables.
+        scale = optimizer._loss_scale
+        found += [scale.current_loss_scale, scale.counter]
+    return found
+
+
+def optimizer_arrays(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
+    """Returns a copy of an optimizer's variables by index."""
+    return {str(i): v.numpy() for i, v in enumerate(optimizer_state(optimizer))}
 
 
 def schedule_of(optimizer: keras.optimizers.Optimizer) -> Any:

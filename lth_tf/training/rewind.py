@@ -8,7 +8,7 @@ import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights, snapshot
 from lth_tf.pruning.wrapper import apply_masks
-from lth_tf.training.optimizers import Schedule, schedule_of
+from lth_tf.training.optimizers import Schedule, optimizer_state, schedule_of
 
 
 class Rewind(keras.callbacks.Callback):
@@ -75,7 +75,7 @@ class Rewind(keras.callbacks.Callback):
 
     def _put_back(self) -> None:
         set_weights(self.model, self.weights)
-        _make_new(self.model)
+        make_optimizer_new(self.model)
         schedule = schedule_of(self.model.optimizer)
         if isinstance(schedule, Schedule):
             schedule.start.assign(self._schedule)
@@ -106,12 +106,13 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
     apply_masks(model)
 
 
-def _make_new(model: keras.Model) -> None:
+def make_optimizer_new(model: keras.Model) -> None:
     """Resets the optimizer's variables to what a new optimizer of its configuration has."""
     optimizer = model.optimizer
     with model.distribute_strategy.scope():
         new = type(optimizer).from_config(optimizer.get_config())
         for each in (new, optimizer):
             each.build(model.trainable_variables)
-        for variable, initial in zip(optimizer.variables, new.variables, strict=True):
+        pairs = zip(optimizer_state(optimizer), optimizer_state(new), strict=True)
+        for variable, initial in pairs:
             variable.assign(initial)

@@ -15,6 +15,7 @@ from lth_tf.importing import import_function, names_function
 from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.own import ModelFunction, build_own
 from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.masks import unpack
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
 from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
@@ -22,13 +23,16 @@ from lth_tf.training.chunked import Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.invariants import CheckInvariants
+from lth_tf.training.mask_schedules import MaskSchedule
+from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure, Row
 from lth_tf.training.objective import objective_of
-from lth_tf.training.optimizers import make_optimizer
+from lth_tf.training.optimizers import make_optimizer, optimizer_arrays
 from lth_tf.training.order import Order, chunk_ends
 from lth_tf.training.rewind import Rewind
 from lth_tf.training.start import Start
 from lth_tf.training.state import State
+from lth_tf.training.team import Team
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Outcome:
         rows: its evaluations.
         early_stop: the one where the validation loss was lowest.
         weights: the trained weights by name, pruned ones zero.
+        masks: the masks at the end, by kernel name.
         rewind_weights: the weights of the recipe's rewind iteration, where the training passed it.
         optimizer: the optimizer's variables at the end, by index, where they are gone on with.
         seconds: how long it took, over all starts.
@@ -47,6 +52,7 @@ class Outcome:
     rows: list[Row]
     early_stop: Row
     weights: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
     rewind_weights: dict[str, np.ndarray] | None
     optimizer: dict[str, np.ndarray] | None
     seconds: float
@@ -91,11 +97,13 @@ class Trainer:
         self._test = Evaluator(self.model, self.xla)
         self._test.set_examples(*data.test)
         self._training = Evaluator(self.model, self.xla)
+        self._team = Team(strategy)
 
     def train(
         self,
         start: Start,
         order: Order,
+        schedule: MaskSchedule,
         validation_rows: np.ndarray,
         training_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
@@ -107,6 +115,7 @@ class Trainer:
         Args:
             start: the iteration, weights and masks to start from.
             order: which examples make up each iteration.
+            schedule: when masks change, and how.
             validation_rows: rows of the validation examples, as many as the recipe says.
             training_rows: rows of the training examples whose accuracy is measured at early
                 stopping and at the end.
@@ -123,14 +132,21 @@ class Trainer:
         before = state.seconds if state else 0.0
         self._validation.set_examples(*self._examples.take(validation_rows))
         self._training.set_examples(*self._examples.take(training_rows))
-        set_masks(self.model, start.masks)
+        masks = _masks(start, state)
+        set_masks(self.model, masks)
         first = state.iteration if state else start.iteration
-        also = (*recipe.marks, recipe.rewind_iteration)
+        also = (*recipe.marks, recipe.rewind_iteration, *schedule.updates)
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         evaluators = self._validation, self._test, self._training
-        measure = Measure(*evaluators, first, ends, recipe.marks, on_row)
-        check = CheckInvariants(start.weights, start.masks, from_start=state is None)
-        callbacks = [_beginning(start, state), check, measure]
+        updates = MaskUpdates(
+            schedule, masks, ends, lambda i: self.model.kernel_gradients(order, i), self._team
+        )
+        settled = max(schedule.updates, default=0)
+        measure = Measure(
+            *evaluators, first, ends, recipe.marks, settled, lambda: updates.density, on_row
+        )
+        check = CheckInvariants(start.weights, lambda: updates.masks, from_start=state is None)
+        callbacks = [_beginning(start, state), check, updates, measure]
         if state:
             measure.go_on(state.rows, state.best, state.arrays["best"])
         theta_k = Rewind(recipe.rewind_iteration)
@@ -139,19 +155,17 @@ class Trainer:
         elif state:
             theta_k.weights = state.arrays["rewind"]
         if saving:
-            callbacks.append(Checkpoint(saving, ends, measure, theta_k, began - before))
+            callbacks.append(Checkpoint(saving, ends, measure, updates, theta_k, began - before))
         self.model.fit(order.dataset(first, ends), epochs=1, verbose=0, callbacks=callbacks)
         return Outcome(
             rows=measure.rows,
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
+            masks=updates.masks,
             rewind_weights=theta_k.weights or None,
-            optimizer=self._optimizer() if recipe.rewind == "none" else None,
+            optimizer=optimizer_arrays(self.model.optimizer) if recipe.rewind == "none" else None,
             seconds=time.monotonic() - began + before,
         )
-
-    def _optimizer(self) -> dict[str, np.ndarray]:
-        return {str(i): v.numpy() for i, v in enumerate(self.model.optimizer.variables)}
 
     def _build(self, build: Callable[[int], keras.Model]) -> keras.Model:
         before = keras.mixed_precision.global_policy()
@@ -160,6 +174,15 @@ class Trainer:
             return build(0)
         finally:
             keras.mixed_precision.set_global_policy(before)
+
+
+def _masks(start: Start, state: State | None) -> dict[str, np.ndarray]:
+    """Returns the masks to begin with, or those that were at work at an interruption."""
+    kept = state.arrays["masks"] if state else {}
+    return {
+        name: unpack(kept[name], mask.shape) if name in kept else mask
+        for name, mask in start.masks.items()
+    }
 
 
 def _beginning(start: Start, state: State | None) -> keras.callbacks.Callback:

@@ -17,6 +17,7 @@ STATE = State(
         "best": {"dense/kernel": np.zeros((2, 2), np.float32)},
         "rewind": {},
         "optimizer": {"0": np.int64(20)},
+        "masks": {"dense/kernel": np.array([0b1010_0000], np.uint8)},
     },
 )
 
@@ -44,7 +45,7 @@ def alter(path):
 
 def make_newer(path):
     arrays, metadata = files.read_arrays(path)
-    files.write_arrays(path, arrays, {**metadata, "format": "2"})
+    files.write_arrays(path, arrays, {**metadata, "format": "3"})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +53,7 @@ def make_newer(path):
     [
         (truncate, "must be a whole safetensors file"),
         (alter, "its checksum differs"),
-        (make_newer, "must be of format 1, found 2"),
+        (make_newer, "must be of format 2 or older, found 3"),
     ],
 )
 def test_a_state_that_cannot_be_used_is_named_and_as_good_as_none(tmp_path, caplog, change, told):
