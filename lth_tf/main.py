@@ -9,10 +9,11 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
+from lth_tf.experiment.plan import CONTROLS, Experiment, strategies
 from lth_tf.importing import names_function
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
+from lth_tf.training.mask_schedules import MASK_SCHEDULES
 
 if TYPE_CHECKING:
     from lth_tf.experiment.settings import Settings
@@ -41,9 +42,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
-        "strategy", "iterative", STRATEGIES,
-        "iterative: each level's ticket is pruned to the next; one_shot: the dense network is "
-        "pruned once to each level's density.", **common,
+        "strategy", "iterative", strategies(), _strategy_help(), **common,
     )  # fmt: skip
     flags.DEFINE_integer("rounds", 10, "Levels after the dense network.", **common)
     flags.DEFINE_list(
@@ -96,6 +95,16 @@ _XLA_HELP = (
     "Compile the training loop with XLA; auto does so on GPUs, and on CPUs for "
     "networks without convolutions."
 )
+
+
+def _strategy_help() -> str:
+    """Returns the help of `--strategy`, that of the mask schedules among it."""
+    known = {
+        "iterative": "each level's ticket is pruned to the next",
+        "one_shot": "the dense network is pruned once to each level's density",
+    }
+    known |= {n: MASK_SCHEDULES[n].help for n in strategies() if n in MASK_SCHEDULES}
+    return "; ".join(f"{name}: {text}" for name, text in known.items()) + "."
 
 
 def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> None:

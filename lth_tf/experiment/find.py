@@ -118,7 +118,7 @@ def find_tickets(
             two or more.
         arms: what each level's mask is trained with: "ticket", and controls such as "reinit".
         reinits: draws of each control.
-        strategy: "iterative" or "one_shot".
+        strategy: "iterative", "one_shot" or "gradual"; see `Experiment`.
         seed: the seed that all randomness comes from.
         folder: the run directory; runs/NAME by default, named after the function and the recipe.
         settings: how to run: jobs, devices and so on.

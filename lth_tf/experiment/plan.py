@@ -5,6 +5,7 @@ import re
 
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe, digest
+from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
 DENSE = "dense"
 TICKET = "ticket"
@@ -12,7 +13,7 @@ REORDER = "reorder"
 CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REORDER)
 FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
 ARMS = (TICKET, *CONTROLS)
-STRATEGIES = ("iterative", "one_shot")
+STRATEGIES = ("iterative", "one_shot")  # and the mask schedules that prune while training
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
@@ -65,8 +66,9 @@ class Experiment:
         replicates: number of repetitions, each with streams of its own.
         seed: the one seed that all randomness comes from.
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
-            prunes the dense network once to each level's density (Section 2); "transfer" trains
-            a ticket that came from elsewhere, and the dense network to compare it with.
+            prunes the dense network once to each level's density (Section 2); "gradual", or
+            another mask schedule, prunes each level while it trains; "transfer" trains a ticket
+            that came from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
         ticket: the checksum of a transfer's ticket; None of others.
@@ -87,7 +89,7 @@ class Experiment:
         for name, least in fewest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
-        allowed = (TRANSFER,) if self.ticket else STRATEGIES
+        allowed = (TRANSFER,) if self.ticket else strategies()
         if self.strategy not in allowed:
             raise UserError(f"--strategy={self.strategy}: must be one of {', '.join(allowed)}")
         unknown = [arm for arm in self.arms if arm not in ARMS]
@@ -95,11 +97,34 @@ class Experiment:
             raise UserError(
                 f"--arms={','.join(self.arms)}: must be {TICKET} and any of {', '.join(CONTROLS)}"
             )
+        if self.prunes_while_training:
+            MASK_SCHEDULES[self.strategy].check(self.recipe)
+            if self.arms != (TICKET,):
+                raise UserError(
+                    f"--arms={','.join(self.arms)}: must be {TICKET} alone with "
+                    f"--strategy={self.strategy}: there is no mask before a training that a "
+                    "control could be trained with"
+                )
 
     @property
     def is_transfer(self) -> bool:
         """Whether it trains a ticket that came from elsewhere."""
         return self.strategy == TRANSFER
+
+    @property
+    def prunes_while_training(self) -> bool:
+        """Whether each level is one training from the initial weights whose masks change."""
+        return self.strategy != FIXED and self.strategy in MASK_SCHEDULES
+
+    @property
+    def keeps_trained_weights(self) -> bool:
+        """Whether survivors of a pruning keep trained weights, so that none is a winning ticket."""
+        return self.prunes_while_training or not self.recipe.rewinds_weights
+
+    def mask_schedule(self, training: Training) -> str:
+        """Returns the name of the mask schedule that a training has."""
+        changes = self.prunes_while_training and training.level > 0
+        return self.strategy if changes else FIXED
 
     @property
     def name(self) -> str:
@@ -119,9 +144,9 @@ class Experiment:
         """Returns the training whose final weights a mask is pruned from; None for the dense one.
 
         The mask of a control is pruned from the same training as the ticket's. In a transfer
-        nothing is pruned, and no training needs another.
+        nothing is pruned, and where levels are pruned while they train, no training needs another.
         """
-        if training.level == 0 or self.is_transfer:
+        if training.level == 0 or self.is_transfer or self.prunes_while_training:
             return None
         if training.level == 1 or self.strategy == "one_shot":
             return training.dense
@@ -137,9 +162,14 @@ class Experiment:
 
     @property
     def width(self) -> int:
-        """The number of trainings that can run at the same time, once the dense ones are done."""
+        """The number of trainings that can run at the same time, once the dense ones are done.
+
+        The dense ones are among them where no training needs another.
+        """
         if self.is_transfer:
             return self.replicates * (1 + len(self.arms_of(self.rounds)))
+        if self.prunes_while_training:
+            return self.replicates * (1 + self.rounds)
         levels = self.rounds if self.strategy == "one_shot" else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 
@@ -149,6 +179,11 @@ class Experiment:
             return [DENSE]
         controls = [arm for arm in self.arms if arm != TICKET]
         return [TICKET, *(f"{arm}_{i}" for arm in controls for i in range(self.reinits))]
+
+
+def strategies() -> list[str]:
+    """Lists what `--strategy` can be, but for a transfer's."""
+    return [*STRATEGIES, *(name for name in MASK_SCHEDULES if name != FIXED)]
 
 
 def kind_of(arm: str) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from lth_tf.experiment.masking import make_mask_schedule
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import FRESH, Training
 from lth_tf.experiment.store import Store
@@ -36,7 +37,7 @@ def start_unmasked(training: Training, network: Network, store: Store) -> Start:
     experiment, recipe = network.experiment, network.experiment.recipe
     streams = Streams(experiment.seed, training.replicate)
     first = experiment.first_iteration(training)
-    if training.level == 0:
+    if training.level == 0 or experiment.prunes_while_training:
         return Start(first, network.initial_weights(streams.key("init")))
     if training.kind in FRESH:
         key = streams.key("reinit", training.level, training.draw)
@@ -59,8 +60,8 @@ def start_unmasked(training: Training, network: Network, store: Store) -> Start:
 
 
 def _masks(training: Training, network: Network, store: Store) -> Masks:
-    if training.level == 0:
-        return {kernel.name: np.ones(kernel.shape, bool) for kernel in network.kernels}
+    if training.level == 0 or network.experiment.prunes_while_training:
+        return make_mask_schedule(training, network).first_masks()
     if network.experiment.is_transfer:
         masks = network.carried.masks
     else:

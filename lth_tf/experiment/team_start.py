@@ -5,7 +5,7 @@ from lth_tf.training.start import Start
 from lth_tf.training.state import GROUPS, State
 from lth_tf.training.team import Team
 
-_OF_START = ("start", "masks", "slots")
+_OF_START = ("start", "start_masks", "slots")
 
 
 def share(team: Team, start: Start | None, state: State | None) -> tuple[Start, State | None]:
@@ -20,7 +20,8 @@ def share(team: Team, start: Start | None, state: State | None) -> tuple[Start, 
         return start, state
     groups, record = {}, None
     if start:
-        groups = {"start": start.weights, "masks": start.masks, "slots": start.optimizer or {}}
+        given = (start.weights, start.masks, start.optimizer or {})
+        groups = dict(zip(_OF_START, given, strict=True))
         groups |= state.arrays if state else {}
         record = [start.iteration, start.schedule, state and state.record()]
     arrays, (iteration, schedule, state_record) = team.share_arrays(flatten(groups), record)

@@ -8,6 +8,7 @@ import numpy as np
 
 from lth_tf import files
 from lth_tf.data import OwnData, load
+from lth_tf.experiment.masking import make_mask_schedule
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import REORDER, Training
 from lth_tf.experiment.results import Result, metrics_csv
@@ -20,6 +21,7 @@ from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
 from lth_tf.training.checkpoint import Saving
 from lth_tf.training.distribution import make_strategy
+from lth_tf.training.invariants import check_count
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
 from lth_tf.training.start import Start
@@ -28,8 +30,6 @@ from lth_tf.training.team import Team
 from lth_tf.training.trainer import Outcome, Trainer
 
 _SAMPLE = 10_000
-
-Arrays = dict[str, np.ndarray]
 
 
 class Listener(Protocol):
@@ -117,8 +117,9 @@ class Worker:
                 outcome = self._train(training, start, on_row, state, saving)
             finally:
                 files.write_text(folder / "metrics.csv", metrics_csv(rows))
-            result = self._result(training, outcome, start.masks)
-            log.finish(outcome, start.masks, result)
+            check_count(outcome.masks, self._network.remaining[training.level])
+            result = self._result(training, outcome)
+            log.finish(outcome, result)
         if training.level == 0:
             self._store.write_arrays(training, "initial", start.weights)
         if outcome.rewind_weights is not None:
@@ -126,7 +127,7 @@ class Worker:
         if outcome.optimizer is not None:
             self._store.write_arrays(training, "optimizer", outcome.optimizer)
         self._store.write_arrays(training, "weights", outcome.weights)
-        self._store.write_masks(training, start.masks)
+        self._store.write_masks(training, outcome.masks)
         self._store.finish(training, result)
         listener.finished(training, result)
 
@@ -162,15 +163,18 @@ class Worker:
         )
         order = make_order(training, streams, rows, recipe.batch_size)
         sample = training_sample(rows, recipe, streams.generator("training_sample"))
+        schedule = make_mask_schedule(training, self._network)
         try:
-            return self._trainer.train(start, order, validation_rows, sample, on_row, state, saving)
+            return self._trainer.train(
+                start, order, schedule, validation_rows, sample, on_row, state, saving
+            )
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
 
-    def _result(self, training: Training, outcome: Outcome, masks: Arrays) -> Result:
+    def _result(self, training: Training, outcome: Outcome) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
         marks = set(self._experiment.recipe.marks)
-        remaining = {name: int(mask.sum()) for name, mask in masks.items()}
+        remaining = {name: int(mask.sum()) for name, mask in outcome.masks.items()}
         return Result(
             replicate=training.replicate,
             level=training.level,
@@ -184,9 +188,11 @@ class Worker:
             iterations=last.iteration,
             seconds=round(outcome.seconds, 2),
             test_accuracy_at={
-                r.iteration: r.test_accuracy for r in outcome.rows if r.iteration in marks
+                r.iteration: r.test_accuracy
+                for r in outcome.rows
+                if r.iteration in marks and r.test_accuracy is not None
             },
-            layers={name: (count, masks[name].size) for name, count in remaining.items()},
+            layers={name: (n, outcome.masks[name].size) for name, n in remaining.items()},
             train_accuracy_at_early_stop=best.train_accuracy,
             train_accuracy_final=last.train_accuracy,
             validation_accuracy_at_early_stop=best.validation_accuracy,
