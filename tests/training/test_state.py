@@ -1,5 +1,7 @@
 """A checkpoint gives back what was kept, or says that it cannot and is as good as none."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,13 @@ def test_a_state_that_cannot_be_used_is_named_and_as_good_as_none(tmp_path, capl
     assert read_state(path) is None
     assert str(path) in caplog.text and told in caplog.text
     assert "this training starts anew" in caplog.text
+
+
+def test_a_state_of_the_first_format_is_read(tmp_path):
+    path = tmp_path / "checkpoint"
+    arrays = {name: group for name, group in STATE.arrays.items() if name != "masks"}
+    write_state(path, dataclasses.replace(STATE, arrays=arrays))
+    content, metadata = files.read_arrays(path)
+    files.write_arrays(path, content, {**metadata, "format": "1"})
+    found = read_state(path)
+    assert found.record() == STATE.record() and found.arrays["masks"] == {}
