@@ -1,9 +1,9 @@
-"""Curves: run directories as the report reads them, finished or not."""
+"""Curves: run directories as the report reads them, finished or not, or as they are published."""
 
 import csv
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,13 @@ class Run:
         return self.store.ticket()
 
     @property
+    def earlier(self) -> Callable[[Result], int] | None:
+        """The iterations that a result's weights were trained for before; None if none kept any."""
+        if self.experiment.recipe.rewinds_weights:
+            return None
+        return lambda r: self.experiment.iterations_before(Training(r.replicate, r.level, r.arm))
+
+    @property
     def planned(self) -> int:
         """The number of trainings that it has when it is finished."""
         return len(make_plan(self.experiment))
@@ -85,7 +92,9 @@ def _read_run(folder: Path) -> Run:
             data=store.data(),
             metric=store.metric(),
             starts=store.experiment_json()["starts"],
-            results=[store.result(training) for training in store.finished()],
+            results=store.published_results()
+            if store.is_published
+            else [store.result(training) for training in store.finished()],
         )
     except (KeyError, TypeError) as error:
         path = folder / "experiment.json"

@@ -160,6 +160,17 @@ class Experiment:
         rewound = training.level > 0 and training.kind not in FRESH
         return self.recipe.rewind_iteration if rewound else 0
 
+    def iterations_before(self, training: Training) -> int:
+        """Returns the iterations that a training's weights were trained for before it.
+
+        They are those of its parents where it goes on from their trained weights, else none.
+        """
+        keeps = training.level > 0 and training.kind not in FRESH and not self.is_transfer
+        if not keeps or self.recipe.rewinds_weights:
+            return 0
+        parents = 1 if self.strategy == "one_shot" else training.level
+        return parents * self.recipe.iterations
+
     @property
     def width(self) -> int:
         """The number of trainings that can run at the same time, once the dense ones are done.
