@@ -41,7 +41,8 @@ class Registry(Mapping[str, _T]):
 
         Args:
             flag: the flag that chooses an entry, for messages.
-            package: the package whose modules register the entries of this project.
+            package: the package whose modules register the entries of this project, or the one
+                module that does.
         """
         self._flag = flag
         self._package = package
@@ -95,7 +96,7 @@ class Registry(Mapping[str, _T]):
             return
         self._is_loaded = True
         package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ()), f"{self._package}."):
             importlib.import_module(module.name)
         load_plugins()
 

@@ -7,24 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lth_tf.analysis import canvas
+from lth_tf.analysis.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.levels import (
     AT_EARLY_STOP,
     AT_END,
     EARLY_STOP,
     Point,
 )
+from lth_tf.experiment.plan import DENSE
 from lth_tf.metric import ACCURACY, Metric
 
 _WHEN = {AT_EARLY_STOP: "at early stopping", AT_END: "at the end"}
-# Label, colour and marker of each arm.
-ARMS = {
-    "ticket": ("tickets", canvas.COLOURS[0], canvas.MARKERS[0]),
-    "reinit": ("random reinit", canvas.COLOURS[1], canvas.MARKERS[1]),
-    "random_mask": ("random mask", canvas.COLOURS[2], canvas.MARKERS[2]),
-    "shuffled_mask": ("shuffled mask", canvas.COLOURS[3], canvas.MARKERS[3]),
-    "random_mask_reinit": ("random mask, reinit", canvas.COLOURS[4], canvas.MARKERS[4]),
-    "reorder": ("ticket, other order", canvas.COLOURS[5], canvas.MARKERS[5]),
-}
 # Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
 # the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
 _WORST = 3
@@ -102,12 +95,11 @@ def draw_quantity(
 def arm_lines(points: Sequence[Point], quantity: str) -> list[Line]:
     """Returns a line for the dense network and one for each arm, from the dense network on."""
     chosen = [point for point in points if point.quantity == quantity]
-    dense = [point for point in chosen if point.arm == "dense"]
+    dense = [point for point in chosen if point.arm == DENSE]
     lines = [Line("dense network", dense, {})] if dense else []
-    for arm, (name, colour, marker) in ARMS.items():
+    for arm in in_order({point.arm for point in chosen} - {DENSE}):
         of_arm = [point for point in chosen if point.arm == arm]
-        if of_arm:
-            lines.append(Line(name, [*dense, *of_arm], {"color": colour, "marker": marker}))
+        lines.append(Line(label_of(arm), [*dense, *of_arm], style_of(arm)))
     return lines
 
 

@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from lth_tf.analysis.arm_styles import in_order, label_of, note_of
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.figures import ARMS, label
+from lth_tf.analysis.figures import label
 from lth_tf.analysis.levels import EARLY_STOP, Point
 from lth_tf.analysis.paper import paper_value
 from lth_tf.analysis.statistics import Estimate
 from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Verdict
-from lth_tf.experiment.plan import REORDER
 from lth_tf.metric import Metric, percent
 
 _NONE = "-"
@@ -88,22 +88,22 @@ def effects_table(verdict: Verdict) -> Table | None:
     """Returns how tickets compare with the controls; None if there are no controls."""
     metric = verdict.metric
     names = list(dict.fromkeys((e.name, e.is_ratio) for v in verdict.levels for e in v.effects))
+    controls = in_order({e.control for level in verdict.levels for e in level.effects})
     rows = []
     for level in verdict.levels:
-        for control in ARMS:
+        for control in controls:
             effects = {e.name: e for e in level.effects if e.control == control}
             if effects:
                 count = str(len(next(iter(effects.values())).replicates))
                 cells = [_effect(effects.get(name), metric) for name, _ in names]
                 rows.append(
-                    [str(level.level), percent(level.density), ARMS[control][0], count, *cells]
+                    [str(level.level), percent(level.density), label_of(control), count, *cells]
                 )
     note = (
         "The lottery effect, with one-sided 95% bounds, paired within replicates; a control's "
         "draws are averaged first. It is shown where the bound is on the ticket's side."
     )
-    if any(effect.control == REORDER for level in verdict.levels for effect in level.effects):
-        note += " The same ticket trained in another order shows what chance alone does."
+    note = " ".join([note, *filter(None, map(note_of, controls))])
     columns = ["level", "weights remaining", "control", "replicates"]
     columns += [_compared(name, is_ratio, "control", metric) for name, is_ratio in names]
     return Table("Tickets against controls", columns, rows, note) if rows else None

@@ -13,6 +13,7 @@ from lth_tf.experiment.given import fitted
 from lth_tf.experiment.plan import Experiment
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
+from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.own import ModelFunction
 from lth_tf.pruning import masks
@@ -137,6 +138,7 @@ class Network:
         if self.is_own:
             self._check_own()
         score(recipe.score)
+        rewinding_of(recipe)
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
 

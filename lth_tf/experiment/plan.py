@@ -3,15 +3,12 @@
 import dataclasses
 import re
 
+from lth_tf.arms import ARMS, controls
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe, digest
 
 DENSE = "dense"
 TICKET = "ticket"
-REORDER = "reorder"
-CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REORDER)
-FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
-ARMS = (TICKET, *CONTROLS)
 STRATEGIES = ("iterative", "one_shot")
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
@@ -93,7 +90,7 @@ class Experiment:
         unknown = [arm for arm in self.arms if arm not in ARMS]
         if unknown or TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
             raise UserError(
-                f"--arms={','.join(self.arms)}: must be {TICKET} and any of {', '.join(CONTROLS)}"
+                f"--arms={','.join(self.arms)}: must be {TICKET} and any of {', '.join(controls())}"
             )
 
     @property
@@ -127,14 +124,6 @@ class Experiment:
             return training.dense
         return Training(training.replicate, training.level - 1, TICKET)
 
-    def first_iteration(self, training: Training) -> int:
-        """Returns the iteration that a training starts from: k where it rewinds to theta_k.
-
-        Fresh weights have no theta_k; they are trained from 0.
-        """
-        rewound = training.level > 0 and training.kind not in FRESH
-        return self.recipe.rewind_iteration if rewound else 0
-
     @property
     def width(self) -> int:
         """The number of trainings that can run at the same time, once the dense ones are done."""
@@ -147,13 +136,13 @@ class Experiment:
         """Lists the arms of a level, a control once for each draw."""
         if level == 0:
             return [DENSE]
-        controls = [arm for arm in self.arms if arm != TICKET]
-        return [TICKET, *(f"{arm}_{i}" for arm in controls for i in range(self.reinits))]
+        drawn = [arm for arm in self.arms if arm != TICKET]
+        return [TICKET, *(f"{arm}_{i}" for arm in drawn for i in range(self.reinits))]
 
 
 def kind_of(arm: str) -> str:
     """Returns an arm's name without the number of its draw."""
-    return arm.rstrip("0123456789").rstrip("_")
+    return re.sub(r"_\d+$", "", arm)
 
 
 def make_plan(experiment: Experiment) -> list[Training]:

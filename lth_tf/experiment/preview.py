@@ -14,6 +14,7 @@ from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
 from lth_tf.formats.ticket import Ticket
+from lth_tf.lottery.rewinding import rewinding_for
 from lth_tf.recipe import Recipe
 
 
@@ -76,7 +77,7 @@ def _plan_table(network: Network, experiment: Experiment) -> Table:
         table.add_column(title, justify="left" if title == "arm" else "right")
     for level in experiment.levels:
         for arm in experiment.arms_of(level):
-            first = experiment.first_iteration(Training(0, level, arm))
+            first = rewinding_for(Training(0, level, arm), experiment).iteration
             table.add_row(
                 str(level),
                 arm,

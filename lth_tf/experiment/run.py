@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -128,10 +128,18 @@ def _run_pending(
     with team.holding():
         team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
         worker = Worker(network, store, settings, given.data) if pending else None
-        for training in pending:
-            _heed(should_stop, team)
-            worker.run(training, listener, should_stop)
-            store.update_results()
+        if worker:
+            worker.run(_in_turn(pending, store, team, should_stop), listener, should_stop)
+
+
+def _in_turn(
+    pending: Sequence[Training], store: Store, team: Team, should_stop: Callable[[], bool]
+) -> Iterator[Training]:
+    """Yields trainings one after another; each is finished when the next is asked for."""
+    for training in pending:
+        _heed(should_stop, team)
+        yield training
+        store.update_results()
 
 
 def _follow(

@@ -127,7 +127,7 @@ def test_a_training_repeats_to_the_bit_whatever_ran_in_between(make, assert_same
     again = setting.train(trainer)
     dense = setting.train(
         trainer,
-        start=setting.start(
+        initial=setting.initial(
             10, masks={}, weights={name: w + 1 for name, w in setting.weights.items()}
         ),
         validation_rows=np.arange(50),

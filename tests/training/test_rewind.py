@@ -7,6 +7,7 @@ import tf_keras as keras
 from lth_tf.pruning import masks
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import get_masks, set_masks, wrap
+from lth_tf.training.initial_state import Keep
 from lth_tf.training.optimizers import Adam, Momentum, Schedule
 from lth_tf.training.rewind import Rewind
 
@@ -193,10 +194,10 @@ def test_weights_of_another_model_are_refused(data):
 
 def test_a_chunked_training_goes_on_from_k_as_if_it_had_never_stopped(make, assert_same_bits):
     """With SGD, which has no memory, order, noise and learning rate must go on from k as well."""
-    setting = make(dropout=0.4, augment="flip_crop", lr_drops=(12, 25), warmup=15, rewind=7)
+    setting = make(dropout=0.4, augment="flip_crop", lr_drops=(12, 25), warmup=15)
     trainer = setting.trainer()
-    whole = setting.train(trainer)
-    rest = setting.train(trainer, start=setting.start(7, weights=whole.rewind_weights))
+    whole = setting.train(trainer, keep=Keep(7, weights=True))
+    rest = setting.train(trainer, initial=setting.initial(7, weights=whole.rewind_weights))
     assert_same_bits(whole.weights, rest.weights)
     assert rest.rewind_weights is None
     assert [row.iteration for row in rest.rows] == [7, 10, 20, 30]

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from lth_tf.arms import Draw
 from lth_tf.errors import UserError
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.run import run_experiment
 from lth_tf.experiment.settings import Settings
-from lth_tf.experiment.start import make_start
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.tickets import initial_weights
 from lth_tf.experiment.worker import make_order
+from lth_tf.lottery.next_level import prune, rewind
 from lth_tf.models import paper_recipe
 from lth_tf.streams import Streams
 
@@ -32,9 +33,11 @@ class Run:
         self.folder, self.store = folder, Store(folder)
         self.network = Network(self.store.experiment(), self.store.data())
 
-    def start(self, level, arm):
+    def initial(self, level, arm):
         """What a training started from, made again."""
-        return make_start(Training(0, level, arm), self.network, self.store)
+        training = Training(0, level, arm)
+        masks = prune(training, self.network, self.store)
+        return rewind(training, masks, self.network, self.store)
 
     def masks(self, level, arm):
         """Its masks."""
@@ -74,31 +77,31 @@ def test_every_arm_of_every_level_is_trained_once_with_the_levels_counts(finishe
 
 
 def test_a_control_has_the_masks_and_the_weights_that_it_is_named_for(finished):
-    theta = finished.start(0, "dense").weights
+    theta = finished.initial(0, "dense").weights
     for level in (1, 2):
-        ticket = finished.start(level, "ticket")
+        ticket = finished.initial(level, "ticket")
         assert not differ(ticket.weights, theta)
         for arm in ("reinit_0", "reinit_1", "random_mask_reinit_0"):
-            start = finished.start(level, arm)
+            start = finished.initial(level, arm)
             assert len(differ(start.weights, theta)) == 3
             assert np.std(start.weights["dense1/kernel"]) == pytest.approx(
                 np.std(theta["dense1/kernel"]), rel=0.02
             )
-        assert not differ(finished.start(level, "reinit_1").masks, ticket.masks)
+        assert not differ(finished.initial(level, "reinit_1").masks, ticket.masks)
         for arm in ("random_mask_1", "shuffled_mask_0", "random_mask_reinit_1"):
-            start = finished.start(level, arm)
+            start = finished.initial(level, arm)
             assert len(differ(start.masks, ticket.masks)) == 3
         for arm in ("random_mask_0", "shuffled_mask_1"):
-            assert not differ(finished.start(level, arm).weights, theta)
+            assert not differ(finished.initial(level, arm).weights, theta)
         random, fresh = (finished.masks(level, f"random_mask{end}_0") for end in ("", "_reinit"))
         assert not differ(random, fresh)
-        pair = finished.start(level, "reinit_0"), finished.start(level, "random_mask_reinit_0")
+        pair = finished.initial(level, "reinit_0"), finished.initial(level, "random_mask_reinit_0")
         assert not differ(pair[0].weights, pair[1].weights)
 
 
 def test_a_reordered_ticket_starts_as_the_ticket_and_ends_elsewhere(finished):
     for level in (1, 2):
-        starts = [finished.start(level, arm) for arm in ("ticket", "reorder_0", "reorder_1")]
+        starts = [finished.initial(level, arm) for arm in ("ticket", "reorder_0", "reorder_1")]
         ends = [finished.weights(level, arm) for arm in ("ticket", "reorder_0", "reorder_1")]
         for one, other in itertools.combinations(range(3), 2):
             assert not differ(starts[one].weights, starts[other].weights)
@@ -108,7 +111,9 @@ def test_a_reordered_ticket_starts_as_the_ticket_and_ends_elsewhere(finished):
 
 def test_a_reordered_ticket_has_an_order_augmentation_and_dropout_of_its_own():
     def told(level, arm):
-        order = make_order(Training(0, level, arm), Streams(0, 0), np.arange(90), 10)
+        training = Training(0, level, arm)
+        draw = Draw(Streams(0, 0), level, training.draw, dict)
+        order = make_order(training, draw, np.arange(90), 10)
         return order.batches(0, 2).tobytes(), order.augment_key, order.dropout_key
 
     assert told(1, "reinit_1") == told(1, "ticket")
@@ -139,7 +144,7 @@ def test_draws_and_levels_differ_and_random_masks_are_nested(finished):
     for arm in ("random_mask", "shuffled_mask"):
         assert len(differ(*(finished.masks(1, f"{arm}_{i}") for i in range(2)))) == 3
     fresh = [
-        finished.start(*of).weights for of in ((1, "reinit_0"), (1, "reinit_1"), (2, "reinit_0"))
+        finished.initial(*of).weights for of in ((1, "reinit_0"), (1, "reinit_1"), (2, "reinit_0"))
     ]
     assert len(differ(fresh[0], fresh[1])) == len(differ(fresh[0], fresh[2])) == 3
     for name in KERNELS:
@@ -149,7 +154,7 @@ def test_draws_and_levels_differ_and_random_masks_are_nested(finished):
 
 def test_a_stored_start_is_exported_for_every_arm(finished):
     for arm in ("ticket", "reinit_1", "shuffled_mask_0", "reorder_1"):
-        start = finished.start(2, arm)
+        start = finished.initial(2, arm)
         exported = initial_weights(finished.store, Training(0, 2, arm))
         for name in KERNELS:
             expected = np.where(start.masks[name], start.weights[name], 0)

@@ -1,4 +1,4 @@
-"""Start: what a training starts from."""
+"""What a training starts from, and what it keeps for those that go on from it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class InitialState:
     """What a training starts from.
 
     Attributes:
@@ -23,3 +23,18 @@ class Start:
     masks: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     schedule: int = 0
     optimizer: Mapping[str, np.ndarray] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Keep:
+    """What a training keeps, besides its weights at the end.
+
+    Attributes:
+        iteration: an iteration k at which it is evaluated as well; 0 for none.
+        weights: whether it keeps its weights of iteration k.
+        optimizer: whether it keeps the optimizer's variables at the end.
+    """
+
+    iteration: int = 0
+    weights: bool = False
+    optimizer: bool = False

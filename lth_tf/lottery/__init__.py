@@ -1,0 +1,1 @@
+"""Lottery: the algorithm, to be read; `next_level` first."""
