@@ -3,6 +3,7 @@
 An arm that is not registered, as its package is not installed here, is drawn by its name, last.
 """
 
+import zlib
 from collections.abc import Iterable
 
 from lth_tf.analysis import canvas
@@ -11,7 +12,8 @@ from lth_tf.arms import ARMS
 
 def in_order(arms: Iterable[str]) -> list[str]:
     """Sorts names of arms, without their draws, as figures and tables have them."""
-    return sorted(arms, key=lambda arm: (_place(arm), arm))
+    known = list(ARMS)
+    return sorted(arms, key=lambda arm: (known.index(arm) if arm in known else len(known), arm))
 
 
 def label_of(arm: str) -> str:
@@ -26,12 +28,8 @@ def note_of(arm: str) -> str:
 
 def style_of(arm: str) -> dict[str, object]:
     """Returns an arm's colour and marker: as many arms as both have can be told apart."""
-    place = _place(arm)
+    known = list(ARMS)
+    place = known.index(arm) if arm in known else len(known) + zlib.crc32(arm.encode())
     again, colour = divmod(place, len(canvas.COLOURS))
     marker = canvas.MARKERS[(colour + again) % len(canvas.MARKERS)]
     return {"color": canvas.COLOURS[colour], "marker": marker}
-
-
-def _place(arm: str) -> int:
-    known = list(ARMS)
-    return known.index(arm) if arm in known else len(known)

@@ -20,11 +20,6 @@ entry point (see `lth_tf.registry`):
 from lth_tf.arms.arm import Arm, Draw
 from lth_tf.registry import Registry
 
-__all__ = ["ARMS", "Arm", "Draw", "controls"]
+__all__ = ["ARMS", "Arm", "Draw"]
 
 ARMS: Registry[type[Arm]] = Registry("arms", __name__)
-
-
-def controls() -> list[str]:
-    """Lists the arms that the ticket is compared with."""
-    return [name for name, arm in ARMS.items() if arm.is_control]

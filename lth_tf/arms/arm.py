@@ -9,7 +9,7 @@ from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.streams import Streams
 
-_NAME = re.compile(r"[a-z]\w*[a-z0-9]")
+_NAME = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +32,13 @@ class Draw:
 class Arm:
     """What a level's mask is trained with; as it stands here, the ticket itself.
 
+    All arms but the ticket are controls: it is compared with them, and `--reinits` draws each.
+
     Attributes:
         name: what flags, files and folders call it.
         label: what figures and tables call it.
         help: its masks, weights and order in a line, for `--help` and the README.
         place: its place among the arms, which decides colour and marker; users' arms come last.
-        is_control: whether the ticket is compared with it, and it is drawn `--reinits` times.
         has_fresh_weights: whether its weights are drawn anew, so that it is trained from iteration
             0 with a new optimizer, whatever `--rewind` says.
         note: a sentence below the table that compares the ticket with it.
@@ -47,7 +48,6 @@ class Arm:
     label: ClassVar[str]
     help: ClassVar[str]
     place: ClassVar[int] = 1_000
-    is_control: ClassVar[bool] = True
     has_fresh_weights: ClassVar[bool] = False
     note: ClassVar[str] = ""
 

@@ -11,4 +11,3 @@ class TicketArm(Arm):
     label = "tickets"
     help = "the level's mask with θ0, or what `--rewind` says"
     place = 0
-    is_control = False

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 import tf_keras as keras
 
+from lth_tf.arms import ARMS
 from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.carried import Carried, carry
@@ -139,6 +140,8 @@ class Network:
             self._check_own()
         score(recipe.score)
         rewinding_of(recipe)
+        for arm in self.experiment.arms:
+            ARMS[arm]
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
 

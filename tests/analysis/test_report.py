@@ -121,6 +121,14 @@ def plotted(figure):
     }
 
 
+def test_every_arm_that_was_run_is_drawn_by_its_name_at_least():
+    arms = ["dense", "unknown_arm", "reorder", "another", "ticket"]
+    points = [Point("r", 1, 0.5, arm, EARLY_STOP, None, 1, 5, 5, 5) for arm in arms]
+    lines = arm_lines(points, EARLY_STOP)
+    labels = ["dense network", "tickets", "ticket, other order", "another", "unknown arm"]
+    assert [line.label for line in lines] == labels
+
+
 def test_levels_csv_has_every_plotted_number(full):
     (run,) = read_runs([full])
     rows = numbers(full / "report")

@@ -187,11 +187,9 @@ def test_the_strategy_is_part_of_the_experiment_and_arms_may_grow(
     assert not differ(grown, whole)
 
 
-@pytest.mark.parametrize(
-    "arms", [("reinit",), ("ticket", "ticket"), ("ticket", "winner"), ("ticket", "dense"), ()]
-)
-def test_arms_that_there_are_not_are_refused(arms):
-    with pytest.raises(UserError, match=f"--arms={','.join(arms)}: must be ticket and any of rei"):
+@pytest.mark.parametrize("arms", [("reinit",), ("ticket", "ticket"), ()])
+def test_arms_without_the_ticket_or_twice_are_refused(arms):
+    with pytest.raises(UserError, match=f"--arms={','.join(arms)}: must have ticket among them, "):
         Experiment(recipe=paper_recipe("lenet"), rounds=1, arms=arms)
 
 
