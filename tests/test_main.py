@@ -162,7 +162,7 @@ def test_rates_of_layers_come_before_the_networks_own():
     def rates_with(*arguments):
         values = flags.FlagValues()
         main.define_flags(values)
-        values(["main", "--model=resnet18", *arguments])
+        values(["main", "--model=resnet18", "--scaling=unit", *arguments])
         experiment = main.experiment_from_flags(values)
         found = Network(experiment, ImageInfo((8, 8, 3), 10, 100, 100)).rates
         return {name.split("/")[0]: rate for name, rate in found.items()}
