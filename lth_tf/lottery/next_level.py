@@ -127,10 +127,10 @@ def draw_of(training: Training, network: Network) -> Draw:
 
 def _check_as_many(training: Training, ticket: Masks, masks: Masks) -> None:
     """Checks that an arm's masks are the level's in shape and number, as its density says."""
-    shapes, wanted = ({n: m.shape for n, m in each.items()} for each in (masks, ticket))
+    found, wanted = ({n: (m.shape, m.dtype) for n, m in a.items()} for a in (masks, ticket))
     kept, expected = (sum(np.count_nonzero(m) for m in each.values()) for each in (masks, ticket))
-    if shapes != wanted or kept != expected:
+    if found != wanted or kept != expected:
         raise UserError(
-            f"--arms={training.kind}: its masks must have the ticket's kernels and shapes, and "
-            f"keep {expected:,} weights at level {training.level}; they keep {kept:,}"
+            f"--arms={training.kind}: its masks must be boolean arrays of the ticket's kernels and "
+            f"shapes, and keep {expected:,} weights at level {training.level}; they keep {kept:,}"
         )

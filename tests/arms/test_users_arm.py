@@ -91,8 +91,8 @@ def test_it_is_in_figures_and_tables_behind_the_others(ran):
 
 def test_masks_of_another_number_are_refused(ran):
     assert (
-        "--arms=full: its masks must have the ticket's kernels and shapes, and keep 213,060 "
-        "weights at level 1; they keep 266,200"
+        "--arms=full: its masks must be boolean arrays of the ticket's kernels and shapes, and "
+        "keep 213,060 weights at level 1; they keep 266,200"
     ) in ran[1].stderr
 
 
