@@ -25,7 +25,7 @@ _HOMES = {
     "load_data": "lth_tf.data",
     "mask_layers": "lth_tf.pruning.wrapper",
     "named_weights": "lth_tf.pruning.kernels",
-    "paper_recipe": "lth_tf.models",
+    "paper_recipe": "lth_tf.paper.recipes",
     "prune": "lth_tf.pruning.masks",
     "run_experiment": "lth_tf.experiment.run",
     "set_masks": "lth_tf.pruning.wrapper",

@@ -10,6 +10,9 @@ from typing import Any
 from absl import flags
 
 from lth_tf import commandline
+from lth_tf.errors import UserError
+from lth_tf.importing import names_function
+from lth_tf.paper.recipes import RECIPES, paper_recipe
 from lth_tf.recipe import PRECISIONS
 from lth_tf.terminal import Terminal
 
@@ -60,11 +63,14 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     Raises:
         UserError: for a user's mistake, in one line.
     """
-    from lth_tf import models
-
     names = values["model"].value or ["lenet"]
     for model in names:
-        models.paper_recipe(model)
+        if names_function(model):
+            raise UserError(
+                f"--model={model}: must be one of {', '.join(RECIPES)}; a network of one's "
+                "own cannot be measured"
+            )
+        paper_recipe(model)
     from rich.console import Console
 
     from lth_tf.benchmark.contest import hold

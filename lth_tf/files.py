@@ -1,9 +1,11 @@
 """Files that are written whole or not at all, and checksums that tell whether they still are."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,23 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from lth_tf.errors import UserError
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.lth_tf\.tmp")
+
+
+def temporary_path(path: Path) -> Path:
+    """Returns a hidden path beside `path` that is nobody else's, to write it at first."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.lth_tf.tmp")
+
+
+def leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yields what is half-written in a folder, and the name that it was to have.
+
+    Its process may have been killed, or may still be at work.
+    """
+    for path in folder.iterdir():
+        if found := _TEMPORARY.fullmatch(path.name):
+            yield path, found["name"]
 
 
 def unwritable(path: Path | str, reason: object) -> UserError:
@@ -48,13 +67,13 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         UserError: if it cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary = temporary_path(path)
     try:
         with writing(path):
             yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
+            sync(temporary)
             os.replace(temporary, path)
+            _sync_folder(path.parent)
     finally:
         # A read-only file system refuses this even where there is no such file.
         with contextlib.suppress(OSError):
@@ -65,24 +84,87 @@ def atomic(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Gives a temporary folder beside `folder`, and renames it to `folder` at the end.
 
+    What killed processes left of the same folder is removed.
+
     Args:
         folder: must not exist; what is above it is made.
 
     Raises:
         UserError: if it cannot be written.
     """
-    temporary = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = temporary_path(folder)
     try:
         with writing(folder):
             temporary.mkdir(parents=True)
-        yield temporary
-        with writing(folder):
-            temporary.rename(folder)
+        with _marked_as_in_use(temporary):
+            _remove_abandoned(folder)
+            yield temporary
+            with writing(folder):
+                _sync_all(temporary)
+                temporary.rename(folder)
+                _sync_folder(folder.parent)
     except UserError as error:  # whoever reads it knows the folder by its own name
         raise UserError(str(error).replace(str(temporary), str(folder))) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _marked_as_in_use(folder: Path) -> Iterator[None]:
+    """Locks a folder as long as this process writes it; the lock ends with the process."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Says whether a temporary folder is one that no process writes any more."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Removes what killed processes left of a folder."""
+    with contextlib.suppress(OSError):  # it is in nobody's way
+        for path, name in list(leftovers(folder.parent)):
+            if name == folder.name and is_abandoned(path):
+                shutil.rmtree(path)
+
+
+def sync(path: Path) -> None:
+    """Returns when a file's content is on the disk."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Returns when the names in a folder are on the disk."""
+    # Some file systems cannot do it for folders, and what the names stand for is there by now.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sync_all(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        _sync_folder(path) if path.is_dir() else sync(path)
+    _sync_folder(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -134,8 +216,5 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
 
 def sha256(path: Path) -> str:
     """Returns a file's SHA-256 checksum in hex digits."""
-    checksum = hashlib.sha256()
     with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            checksum.update(block)
-    return checksum.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

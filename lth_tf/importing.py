@@ -1,6 +1,6 @@
 """Functions that a flag names as `package.module:function`."""
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -24,16 +24,13 @@ def import_function(flag: str, text: str) -> Callable[..., Any]:
     Raises:
         UserError: if it cannot be imported.
     """
-    module, _, function = text.partition(":")
-    if module == "__main__":
+    if text.startswith("__main__:"):
         raise UserError(
             f"--{flag}={text}: was defined in a script or notebook; it must be defined in a module "
             "that can be imported"
         )
     try:
-        found = importlib.import_module(module)
-        for part in function.split("."):
-            found = getattr(found, part)
+        found = pkgutil.resolve_name(text)
     except (ImportError, AttributeError) as error:
         raise UserError(f"--{flag}={text}: must name a function, but {error}") from None
     if not callable(found):

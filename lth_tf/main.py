@@ -13,6 +13,7 @@ from lth_tf.errors import UserError
 from lth_tf.experiment.plan import STRATEGIES, Experiment
 from lth_tf.importing import names_function
 from lth_tf.lottery.rewinding import REWINDINGS
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.registry import Registry
 from lth_tf.terminal import Terminal
@@ -56,6 +57,10 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_integer("reinits", 1, "Draws of each control in each replicate.", **common)
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
+    flags.DEFINE_bool(
+        "higher_is_better", None, "Whether more of a metric of one's own is better; it must be "
+        "said of one that is none of Keras's.", **common,
+    )  # fmt: skip
     flags.DEFINE_string(
         "from_ticket", None, "Ticket file to train by its own recipe, but for the flags that are "
         "given, beside the dense network.", **common,
@@ -88,7 +93,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
-    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT]
+    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT, "higher_is_better"]
     grouped = {name for names in groups.values() for name in names}
     groups["Run"] = [name for name in values if name not in grouped]
     return groups
@@ -123,10 +128,10 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
-    from lth_tf import data, models
+    from lth_tf import data
 
     name = values["model"].value
-    recipe = models.paper_recipe(name)
+    recipe = paper_recipe(name)
     if names_function(name) and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
     changes = _recipe_fields(values)
@@ -232,7 +237,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
-    given = given_by(experiment.recipe, ticket)
+    given = given_by(experiment.recipe, ticket, values["higher_is_better"].value)
     if values["validation_size"].value is None:
         experiment = with_data(experiment, given)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)

@@ -6,8 +6,48 @@ It is accuracy, unless a user's model is judged by something else.
 import dataclasses
 import re
 
-# Words in the names of Keras's metrics that are better the lower they are.
-_LOWER = re.compile(r"error|loss|mae|mse|mape|msle|entropy|hinge|divergence|poisson|false")
+from lth_tf.errors import UserError
+
+# Names of Keras's metrics and losses, and a few that everybody uses, as Keras writes them. In
+# Keras 2 the metric cosine_proximity is the similarity itself, not its negative as in Keras 1.
+_HIGHER = """
+accuracy acc binary_accuracy categorical_accuracy sparse_categorical_accuracy
+top_k_categorical_accuracy sparse_top_k_categorical_accuracy
+auc precision recall f1_score fbeta_score precision_at_recall recall_at_precision
+sensitivity_at_specificity specificity_at_sensitivity true_positives true_negatives
+io_u binary_io_u mean_io_u one_hot_io_u one_hot_mean_io_u
+r2_score cosine_similarity cosine_proximity
+"""
+_LOWER = """
+loss mean_absolute_error mae mean_squared_error mse root_mean_squared_error rmse
+mean_absolute_percentage_error mape mean_squared_logarithmic_error msle mean_relative_error
+log_cosh log_cosh_error huber huber_loss
+crossentropy ce binary_crossentropy categorical_crossentropy sparse_categorical_crossentropy
+binary_focal_crossentropy categorical_focal_crossentropy
+kullback_leibler_divergence kl_divergence kld hinge squared_hinge categorical_hinge poisson
+false_positives false_negatives brier_score perplexity
+"""
+
+
+def _plain_name(name: str) -> str:
+    """Returns what Keras's spellings of a name share: AUC and auc_1, MeanIoU and mean_io_u."""
+    return re.sub(r"_\d+$", "", name).replace("_", "").lower()
+
+
+_HIGHER_IS_BETTER = {
+    _plain_name(name): higher
+    for names, higher in ((_HIGHER, True), (_LOWER, False))
+    for name in names.split()
+}
+
+
+def known_direction(name: str) -> bool | None:
+    """Says whether more of a metric that Keras knows is better; None of a name that is not known.
+
+    Args:
+        name: as Keras has it: of a metric, perhaps with a number behind it, or of its class.
+    """
+    return _HIGHER_IS_BETTER.get(_plain_name(name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +63,25 @@ class Metric:
     higher_is_better: bool = True
 
     @classmethod
-    def named(cls, name: str) -> "Metric":
-        """Returns the metric of a name, which tells whether it is an error or a success."""
-        return cls(name, not _LOWER.search(name.lower()))
+    def named(cls, name: str, higher_is_better: bool | None = None) -> "Metric":
+        """Returns the metric of a name.
+
+        Args:
+            name: its name.
+            higher_is_better: whether more of it is better; None if Keras's names are to tell.
+
+        Raises:
+            UserError: if neither says whether more of it is better.
+        """
+        if higher_is_better is None:
+            higher_is_better = known_direction(name)
+        if higher_is_better is None:
+            raise UserError(
+                f"metric {name}: it must be said whether more of it is better, by "
+                "higher_is_better=True or False (--higher_is_better or --nohigher_is_better), as "
+                "it is none of Keras's names"
+            )
+        return cls(name, higher_is_better)
 
     @property
     def is_fraction(self) -> bool:

@@ -36,7 +36,14 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "margin_iterations", None, "Per cent by which a ticket may stop later and still pass. "
         "Default: 10.", lower_bound=0, **common,
     )  # fmt: skip
-    return {"Files": ["out"], "Verdict": ["margin_accuracy", "margin_iterations"]}
+    flags.DEFINE_float(
+        "claim_density", None, "Most of the weights, as a share, that a ticket of the claim has: "
+        "the tests begin with the first level that has at most so many. Default: 0.25.", **common,
+    )  # fmt: skip
+    return {
+        "Files": ["out"],
+        "Verdict": ["margin_accuracy", "margin_iterations", "claim_density"],
+    }
 
 
 def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:
@@ -54,7 +61,11 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     sections = write_report(
         [Path(folder) for folder in folders],
         out,
-        Wanted(values["margin_accuracy"].value, _share(values["margin_iterations"].value)),
+        Wanted(
+            values["margin_accuracy"].value,
+            _share(values["margin_iterations"].value),
+            values["claim_density"].value,
+        ),
         shlex.join(["python", "-m", "lth_tf.report", *folders, *given]),
     )
     for section in sections:

@@ -3,9 +3,15 @@
 import csv
 import multiprocessing
 import os
+import signal
 import time
 
 import pytest
+from hypothesis import settings
+
+# The same examples each time, however long one takes.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 # Some virtual machines list AMX among the CPU's features and kill the process that uses it, as
 # TensorFlow does in bfloat16.
@@ -29,6 +35,17 @@ from lth_tf import main
 code = main.main(ARGV)
 sys.stdout.flush()
 os._exit(code)
+"""
+_WATCHED = """
+import os, re, sys
+def watch(event, arguments, left=[{count}]):
+    if event.startswith("os.") or event == "open":
+        path = arguments[1 if event == "os.rename" else 0] if arguments else None
+        if isinstance(path, str | os.PathLike) and re.search({step!r}, f"{{event}} {{path}}"):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), {number})
+sys.addaudithook(watch)
 """
 
 
@@ -67,6 +84,21 @@ def start():
     yield start_process
     for process in started:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def stop_at():
+    """Returns code, for `before`, by which a process stops itself at a step that it would take.
+
+    A step is one of Python's audit events and the path that it is about, as in "os.rename
+    DESTINATION", "os.remove PATH" or "open PATH"; the signal comes before the step, the `count`-th
+    in which the regular expression is found. No clock decides where a process is then.
+    """
+
+    def code(step, count=1, number=signal.SIGKILL):
+        return _WATCHED.format(step=step, count=count, number=int(number))
+
+    return code
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from lth_tf import data, export
+from lth_tf.experiment import exporting
+from lth_tf.formats.process import file_latencies
 from lth_tf.formats.sizes import file_size
 
 # Prints the accuracy of each SavedModel given, with all that trained it blocked.
@@ -73,8 +75,23 @@ def test_every_exported_level_has_the_accuracy_of_results_csv(
     assert found == pytest.approx([*wanted, float(table[1, 1]["test_accuracy_final"])], abs=1e-9)
 
 
+@pytest.fixture
+def latencies(monkeypatch):
+    """The seconds that each file was measured to take, by its path and batch."""
+    found = {}
+
+    def measure(files, images, batches, threads):
+        seconds = file_latencies(files, images, batches, threads)
+        for (_, path), row in zip(files, seconds, strict=True):
+            found.setdefault(path.name, []).append(dict(zip(batches, row, strict=True)))
+        return seconds
+
+    monkeypatch.setattr(exporting, "file_latencies", measure)
+    return found
+
+
 def test_each_format_is_verified_and_measured_beside_the_dense_network(
-    reference, rows, tmp_path, capfd
+    reference, rows, latencies, tmp_path, capfd
 ):
     out = tmp_path / "ticket"
     formats = "--format=tflite,keras"
@@ -102,7 +119,9 @@ def test_each_format_is_verified_and_measured_beside_the_dense_network(
         )
         assert sparse[:2] == [float(size) for size in file_size(out / entry)]
         assert sparse[1] < dense[1]  # zeros compress
-        assert 0 < dense[2] < dense[3] and 0 < sparse[2] < sparse[3]
+        for times, measured in zip((dense[2:], sparse[2:]), latencies[entry], strict=True):
+            assert times == [round(1e3 * measured[batch], 3) for batch in (1, 100)]
+            assert all(seconds > 0 for seconds in measured.values())
     masks = load_file(reference / "replicate_00/level_02/ticket/masks.safetensors")
     remaining = sum(int(np.unpackbits(mask).sum()) for mask in masks.values())
     assert f"266,200 dense, {remaining:,} with the remaining weights alone (64.06%)" in readme

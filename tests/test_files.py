@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and a damaged one is named."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -21,6 +22,46 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     files.write_text(path, "new\n")
     assert path.read_bytes() == b"new\n"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_whole_or_not_there_and_nobody_elses_is_touched(tmp_path):
+    out, users = tmp_path / "ticket", tmp_path / "ticket.tmp"
+    users.mkdir()
+    (users / "notes").write_text("a user's")
+    with pytest.raises(RuntimeError), files.atomic_folder(out):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == [users]
+    killed, other = files.temporary_path(out), files.temporary_path(tmp_path / "other")
+    for left in (killed, other):
+        left.mkdir()
+    with files.atomic_folder(out) as first:
+        assert first.name.startswith(".") and not killed.exists()
+        with pytest.raises(UserError, match=f"^{out}: could not be"), files.atomic_folder(out) as b:
+            assert first.is_dir() and b != first  # one process leaves the other's alone
+            (first / "a").write_text("a")
+            (b / "b").write_text("b")
+            out.mkdir()
+            (out / "c").touch()
+        (out / "c").unlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"ticket", "ticket.tmp", other.name}
+    assert (users / "notes").exists() and [path.name for path in out.iterdir()] == ["a"]
+
+
+def test_content_is_on_the_disk_before_its_name_and_its_name_at_the_end(tmp_path, monkeypatch):
+    steps = []
+    fsync, replace, rename = os.fsync, os.replace, os.rename
+    monkeypatch.setattr(os, "fsync", lambda f: (steps.append(os.fstat(f).st_ino), fsync(f)))
+    monkeypatch.setattr(os, "replace", lambda *a: (steps.append("name"), replace(*a)))
+    monkeypatch.setattr(os, "rename", lambda *a: (steps.append("name"), rename(*a)))
+    files.write_text(tmp_path / "a", "a")
+    here = tmp_path.stat().st_ino
+    assert steps == [(tmp_path / "a").stat().st_ino, "name", here]
+    steps.clear()
+    with files.atomic_folder(tmp_path / "b") as folder:
+        (folder / "c").mkdir()
+        (folder / "c/d").write_text("d")
+    inside = {path.stat().st_ino for path in (tmp_path / "b", tmp_path / "b/c", tmp_path / "b/c/d")}
+    assert set(steps[:3]) == inside and steps[3:] == ["name", here]
 
 
 def test_arrays_and_their_metadata_come_back_and_repeat_to_the_bit(tmp_path):

@@ -12,7 +12,8 @@ from lth_tf import main
 from lth_tf.data import ImageInfo
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment
-from lth_tf.models import NETWORKS, paper_recipe
+from lth_tf.models import NETWORKS
+from lth_tf.paper.recipes import paper_recipe
 
 # The densities (%) that the paper prints, by round; LeNet's are its derived ladder.
 LABELS = {

@@ -1,25 +1,82 @@
 """Metrics: which are better the lower they are, and how their values are written."""
 
+import inspect
+
 import pytest
+import tf_keras as keras
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_tf.metric import ACCURACY, Metric
+from lth_tf.errors import UserError
+from lth_tf.metric import ACCURACY, Metric, known_direction
 
 ERROR = Metric.named("mean_absolute_error")
 VALUES = st.floats(-1e6, 1e6)
 
 
+# Arguments of metrics that need some; these have no direction.
+ARGUMENTS = {
+    "num_classes": 2, "target_class_ids": [0, 1], "normalizer": [1.0, 1.0],
+    "recall": 0.5, "precision": 0.9, "specificity": 0.5, "sensitivity": 0.5,
+}  # fmt: skip
+NEITHER = ("Metric", "Mean", "Sum", "MeanTensor", "MeanMetricWrapper")
+
+
+KINDS = sorted(
+    name
+    for name, kind in vars(keras.metrics).items()
+    if inspect.isclass(kind) and issubclass(kind, keras.metrics.Metric) and name not in NEITHER
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_directions_of_keras_own_metrics_are_as_keras_computes_them(kind):
+    known = ARGUMENTS | ({"k": 1} if "TopK" in kind else {})
+    make = getattr(keras.metrics, kind)
+    taken = inspect.signature(make).parameters.keys() & known.keys()
+    metric = make(**{argument: known[argument] for argument in taken})
+    labels, right = [[1.0, 0.0], [0.0, 1.0]], [[0.9, 0.1], [0.2, 0.8]]
+    if kind in ("IoU", "MeanIoU", "Accuracy"):
+        right = labels  # these take classes for predictions
+    wrong = right[::-1]
+    if "Sparse" in kind:
+        labels = [0, 1]
+    scores = []
+    for predictions in (right, wrong):
+        metric.reset_state()
+        metric.update_state(labels, predictions)
+        scores.append(float(keras.backend.mean(metric.result())))
+    assert scores[0] != scores[1]
+    higher = scores[0] > scores[1]
+    assert known_direction(kind) is higher
+    for name in (metric.name, f"{metric.name}_1", f"{metric.name}_12"):
+        assert Metric.named(name) == Metric(name, higher)
+
+
 @pytest.mark.parametrize(
-    ("name", "higher"),
+    ("names", "higher"),
     [
-        ("mean_absolute_error", False), ("root_mean_squared_error", False), ("loss", False),
-        ("mse", False), ("categorical_crossentropy", False), ("auc", True), ("r2_score", True),
-        ("sparse_categorical_accuracy", True), ("cosine_similarity", True),
+        ("logcosh log_cosh huber huber_loss kld brier_score perplexity poisson hinge mse mae mape "
+         "msle crossentropy ce loss binary_focal_crossentropy MSE", False),
+        ("acc accuracy AUC auc_1 precision_2 f1_score iou r2_score cosine_proximity", True),
     ],
 )  # fmt: skip
-def test_a_name_tells_whether_more_is_better(name, higher):
-    assert Metric.named(name) == Metric(name, higher)
+def test_other_spellings_and_losses(names, higher):
+    for name in names.split():
+        assert Metric.named(name) == Metric(name, higher)
+
+
+def test_cosine_proximity_is_the_similarity_itself_in_keras_2():
+    same = keras.metrics.get("cosine_proximity")([[1.0, 0.0]], [[1.0, 0.0]])
+    assert float(same[0]) == 1
+
+
+@pytest.mark.parametrize("name", ["snr", "score_loss", "my_accuracy", "mean", "false"])
+def test_a_name_that_is_not_keras_s_own_says_nothing(name):
+    with pytest.raises(UserError, match=f"metric {name}: .*higher_is_better=True or False"):
+        Metric.named(name)
+    assert Metric.named(name, True) == Metric(name, True)
+    assert Metric.named(name, False) == Metric(name, False)
 
 
 @given(VALUES, VALUES)

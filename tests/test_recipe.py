@@ -12,10 +12,11 @@ import pytest
 from lth_tf import models
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import Experiment
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe, digest
 from lth_tf.streams import Streams
 
-RESNET = models.paper_recipe("resnet18")
+RESNET = paper_recipe("resnet18")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_shorter_training_leaves_out_what_lies_beyond_it():
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_json_loses_nothing(name):
-    recipe = models.paper_recipe(name).override(rewind=100, prune_layers=(("a", 0.5), ("b", 0.0)))
+    recipe = paper_recipe(name).override(rewind=100, prune_layers=(("a", 0.5), ("b", 0.0)))
     assert recipe.model == name
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
     assert again == recipe and hash(again) == hash(recipe)
@@ -84,7 +85,7 @@ def test_json_loses_nothing(name):
 
 
 def test_a_recipe_older_than_a_field_is_read_and_keeps_its_name():
-    recipe = models.paper_recipe("lenet")
+    recipe = paper_recipe("lenet")
     old = {
         name: value for name, value in recipe.to_json().items() if name not in ("width", "scaling")
     }
@@ -103,7 +104,7 @@ def test_lists_are_taken_as_tuples():
 def test_digest_is_golden_and_of_the_value():
     value = {"b": [1, 2.5, None], "a": {"x": "é"}}
     assert digest(value) == digest(dict(reversed(value.items()))) == "6837b638"
-    every = [models.paper_recipe(name) for name in models.NETWORKS]
+    every = [paper_recipe(name) for name in models.NETWORKS]
     every += [RESNET.override(rewind=1), RESNET.override(learning_rate=0.03)]
     assert len({digest(recipe.to_json()) for recipe in every}) == len(every)
 

@@ -59,7 +59,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(package):
 def test_two_entries_of_one_name_are_refused(package):
     (package / "users.py").write_text(ENTRY.format(name="late", place=3, home="things"))
     with pytest.raises(
-        UserError, match=r"^users: .*--thing=late: is registered twice, by things\.late and"
+        UserError, match=r"^users: .*late: is registered twice, by things\.late and"
     ):
         list(entries())
 

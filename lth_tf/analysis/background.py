@@ -5,9 +5,23 @@ import shlex
 from typing import Any
 
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.paper import RECIPES, differences
 from lth_tf.analysis.tables import Table
+from lth_tf.paper.recipes import RECIPES, differences
 from lth_tf.recipe import Recipe
+
+
+def setting_of(run: Run) -> str:
+    """Says in a line what was trained."""
+    experiment, recipe = run.experiment, run.experiment.recipe
+    count = experiment.replicates
+    return ", ".join(
+        (
+            f"{recipe.model} on {recipe.dataset}",
+            experiment.strategy.replace("_", "-"),
+            f"{recipe.iterations:,} iterations",
+            f"{count} replicate{'s' if count > 1 else ''}",
+        )
+    )
 
 
 def recipe_table(run: Run) -> Table:

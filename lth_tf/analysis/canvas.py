@@ -1,41 +1,83 @@
 """The canvas: what all figures look like, and how they become files, the same bits every time."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import math
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from lth_tf import files
 
-GREY = "#666666"
-# Okabe and Ito's colours, which the colour-blind tell apart.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# Every colour of the figures, on a light and on a dark page. Blue to sky are Okabe and Ito's, which
+# the colour-blind tell apart; those of levels rise in lightness, so that print keeps their order.
+SCHEME = {
+    "surface": ("#ffffff", "#14181d"),
+    "ink": ("#24292f", "#dfe3e8"),
+    "muted": ("#6b7480", "#98a2ad"),
+    "grid": ("#e4e7eb", "#2b323a"),
+    "blue": ("#0072b2", "#4fa8e8"),
+    "vermilion": ("#d55e00", "#f5834a"),
+    "green": ("#009e73", "#2fc493"),
+    "pink": ("#cc79a7", "#e59cc7"),
+    "orange": ("#e69f00", "#f2b84b"),
+    "sky": ("#56b4e9", "#a5dcff"),
+    "level-1": ("#440154", "#a78bfa"),
+    "level-2": ("#31688e", "#5aa9d6"),
+    "level-3": ("#35b779", "#4fd394"),
+    "level-4": ("#d8a510", "#f0d264"),
+}
+SURFACE, INK, GREY, _GRID = (SCHEME[name][0] for name in ("surface", "ink", "muted", "grid"))
+COLOURS = tuple(
+    SCHEME[name][0] for name in ("blue", "vermilion", "green", "pink", "orange", "sky", "ink")
+)
 MARKERS = ("o", "s", "^", "v", "D", "P", "X")
-# From the densest to the sparsest of up to four levels: of rising lightness, so that print and the
-# colour-blind keep the order.
-LEVEL_COLOURS = ("#440154", "#31688e", "#35b779", "#d8a510")
+# From the densest to the sparsest of up to four levels.
+LEVEL_COLOURS = tuple(light for name, (light, _) in SCHEME.items() if name.startswith("level"))
 
 _STYLE = {
     "font.size": 11,
     "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
+    # Names of runs stand in figures, and may hold what would be a formula.
+    "text.parse_math": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "lth_tf",
+    **dict.fromkeys(("text.color", "axes.titlecolor", "axes.labelcolor"), INK),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), GREY),
+    **dict.fromkeys(("xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.facecolor", "figure.facecolor"), SURFACE),
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 10,
     "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
     "legend.frameon": False,
+    "legend.title_fontsize": 10,
+    "legend.fontsize": 10,
     "errorbar.capsize": 2,
+    "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
 }
 # The most ticks that an axis of densities has room for.
 _TICKS = 11
+# The most characters of a line of a title.
+_WIDTH = 44
+# The most characters of a label beside another one, and alone.
+_SHORT, _LONG = 27, 56
+# The height of a line of a legend, in inches.
+_LINE = 0.2
+# How far apart, as a ratio, values are that a logarithmic axis suits.
+_FAR = 5
 
 
 def style() -> contextlib.AbstractContextManager:
@@ -43,8 +85,11 @@ def style() -> contextlib.AbstractContextManager:
     return matplotlib.rc_context(_STYLE)
 
 
-def new_figure(width: float = 6.4, height: float = 4.4) -> Figure:
-    """Returns an empty figure; sizes are in inches, such that a phone's width is readable."""
+def new_figure(width: float = 5.2, height: float = 3.4) -> Figure:
+    """Returns an empty figure, to which a legend adds its height.
+
+    Sizes are in inches, such that it is readable on a phone.
+    """
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -58,10 +103,15 @@ def write_figure(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[P
     with style():
         figure = draw()
         with files.atomic(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=150)
+            figure.savefig(temporary, format="png", dpi=200)
         with files.atomic(svg) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
     return png, svg
+
+
+def title(axes: Axes, text: str) -> None:
+    """Says over the axes what they show, in lines that the figure has room for."""
+    axes.set_title(textwrap.fill(text[0].upper() + text[1:], _WIDTH))
 
 
 def density_axis(axes: Axes, densities: Sequence[float]) -> None:
@@ -77,12 +127,51 @@ def density_axis(axes: Axes, densities: Sequence[float]) -> None:
     axes.set_xlabel("weights remaining (%)")
 
 
-def legend_below(axes: Axes, columns: int = 2) -> None:
-    """Puts the legend under the axes, where it covers no data."""
+def legend_below(axes: Axes, counts: Mapping[str, str] | None = None) -> None:
+    """Puts the legend under the axes, where it covers no data, and makes the figure that higher.
+
+    Args:
+        axes: what it explains.
+        counts: by label, how much was measured; said once over the legend if it is the same of all.
+    """
     handles, labels = axes.get_legend_handles_labels()
-    if labels:
-        columns = min(columns, len(labels))
-        axes.figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=10)
+    if not labels:
+        return
+    counts = {label: count for label, count in (counts or {}).items() if count}
+    of_all = counts.popitem()[1] if len({*counts.values()}) == 1 else None
+    if of_all is None:
+        labels = [f"{label} ({counts[label]})" if label in counts else label for label in labels]
+    labels = [textwrap.fill(label, _LONG) for label in labels]
+    columns = 1 if max(map(len, labels)) > _SHORT else min(2, len(labels))
+    figure = axes.figure
+    lines = sum(label.count("\n") + 1 for label in labels) / columns + bool(of_all)
+    figure.set_figheight(figure.get_figheight() + _LINE * math.ceil(lines))
+    figure.legend(
+        handles, labels, title=of_all, loc="outside lower center", ncols=columns, handlelength=2.6
+    )
+
+
+def band(
+    axes: Axes, where: Sequence[float], low: Sequence[float], high: Sequence[float], colour: object
+) -> None:
+    """Shades what lies between minimum and maximum."""
+    if list(low) != list(high):
+        axes.fill_between(where, low, high, color=colour, alpha=0.13, linewidth=0)
+
+
+def logarithmic_y(axes: Axes, values: Sequence[float]) -> None:
+    """Makes the y axis logarithmic, with plain numbers, if these values are far apart."""
+    if min(values) <= 0 or max(values) < _FAR * min(values):
+        return
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def visible(label: str) -> str:
+    """Returns a label that a legend shows: it leaves out those that begin with an underscore."""
+    return f"\u200b{label}" if label.startswith("_") else label
 
 
 def thousands(axis: Axis) -> None:

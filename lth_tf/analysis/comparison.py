@@ -6,11 +6,13 @@ import re
 from collections.abc import Sequence
 
 from lth_tf.analysis import canvas
+from lth_tf.analysis.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.figures import Line, draw_quantity, name_of
-from lth_tf.analysis.gallery import BARS, Picture, file_name, frame_for, outside, quantities_of
+from lth_tf.analysis.figures import Line, count_of, draw_quantity, name_of
+from lth_tf.analysis.gallery import BANDS, Picture, file_name, frame_for, outside, quantities_of
 from lth_tf.analysis.levels import EARLY_STOP, Point
-from lth_tf.analysis.paper import differences
+from lth_tf.experiment.plan import DENSE, TICKET
+from lth_tf.paper.recipes import differences
 
 
 def comparisons(
@@ -82,24 +84,33 @@ def _comparison(
     return Picture(
         f"compare-{place}-{file_name(quantity, metric)}",
         f"{model} on {dataset}: {name_of(quantity, metric)}",
-        f"Tickets of each run, from its dense network on; dotted and hollow: random reinit. {BARS}"
-        + outside(frame, metric),
+        f"Tickets of each run, from its dense network on; dotted and hollow: "
+        f"its controls. {BANDS[:-1]} of tickets." + outside(frame, metric),
         functools.partial(draw_quantity, lines, quantity, frame, metric),
     )
 
 
 def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
-    """Returns a line for each run's tickets and, dotted in the same colour, for its reinits."""
+    """Returns a line for each run's tickets and, dotted in the same colour, for its controls."""
     called = labels(runs)
     styles = itertools.cycle(zip(canvas.COLOURS, canvas.MARKERS, strict=True))
-    hollow = {"linestyle": ":", "markerfacecolor": "white"}
     lines = []
+    controls = in_order({point.arm for point in points} - {DENSE, TICKET})
     for run, (colour, marker) in zip(runs, styles, strict=False):
-        for arm, extra in (("ticket", {}), ("reinit", hollow)):
-            of_arm = [p for p in points if p.run == run.name and p.arm in ("dense", arm)]
-            if arm == "ticket" or any(point.arm == arm for point in of_arm):
-                style = {"color": colour, "marker": marker, **extra}
-                lines.append(Line(called[run.name] if arm == "ticket" else "", of_arm, style))
-    if any(point.arm == "reinit" for point in points):
-        lines.append(Line("random reinit", [], {"color": canvas.GREY, "marker": "o", **hollow}))
-    return lines
+        of_run = [point for point in points if point.run == run.name]
+        dense = [point for point in of_run if point.arm == DENSE]
+        style = {"color": colour, "marker": marker}
+        tickets = [point for point in of_run if point.arm == TICKET]
+        count = count_of([*dense, *tickets])
+        lines.append(Line(canvas.visible(called[run.name]), [*dense, *tickets], style, count=count))
+        for arm in controls:
+            of_arm = [point for point in of_run if point.arm == arm]
+            if of_arm:
+                lines.append(Line("", [*dense, *of_arm], _hollow(arm, colour), banded=False))
+    return lines + [Line(label_of(arm), [], _hollow(arm, canvas.GREY)) for arm in controls]
+
+
+def _hollow(arm: str, colour: str) -> dict[str, object]:
+    """Returns the style of a control's line: its marker is the arm's, its colour the run's."""
+    hollow = {"linestyle": ":", "markerfacecolor": canvas.SURFACE}
+    return {**style_of(arm), "color": colour, **hollow}

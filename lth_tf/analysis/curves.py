@@ -1,4 +1,4 @@
-"""Curves: run directories as the report reads them, finished or not."""
+"""Curves: run directories as the report reads them, finished or not, or as they are published."""
 
 import csv
 import dataclasses
@@ -85,7 +85,9 @@ def _read_run(folder: Path) -> Run:
             data=store.data(),
             metric=store.metric(),
             starts=store.experiment_json()["starts"],
-            results=[store.result(training) for training in store.finished()],
+            results=store.published_results()
+            if store.is_published
+            else [store.result(training) for training in store.finished()],
         )
     except (KeyError, TypeError) as error:
         path = folder / "experiment.json"

@@ -126,7 +126,7 @@ def _points(difference: float) -> str:
 
 
 def _draw(votes: Sequence[Vote]) -> Figure:
-    figure = canvas.new_figure(height=5.4)
+    figure = canvas.new_figure(height=3.6)
     axes = figure.subplots()
     groups = _groups(votes)
     for number, (name, group) in enumerate(groups.items()):
@@ -143,6 +143,6 @@ def _draw(votes: Sequence[Vote]) -> Figure:
         axes.errorbar(sizes[-1:], means[-1:], 100 * np.array(bars), **thin)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("networks that vote")
-    axes.set_ylabel("test accuracy (%)")
-    canvas.legend_below(axes, columns=1)
+    canvas.title(axes, "test accuracy of growing ensembles (%)")
+    canvas.legend_below(axes)
     return figure

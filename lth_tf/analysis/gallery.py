@@ -17,21 +17,27 @@ from lth_tf.analysis.figures import (
     name_of,
     paper_lines,
 )
-from lth_tf.analysis.level_figures import draw_curves, draw_layers
+from lth_tf.analysis.level_figures import draw_curves, draw_layers, draw_losses
 from lth_tf.analysis.levels import (
     AT_EARLY_STOP,
     AT_END,
     CURVE,
     EARLY_STOP,
     LAYER,
+    LOSSES,
     Point,
     common_marks,
 )
-from lth_tf.analysis.paper import published
-from lth_tf.experiment.results import at_mark
+from lth_tf.experiment.results import (
+    TRAIN_AT_EARLY_STOP,
+    TRAIN_AT_END,
+    VALIDATION_AT_EARLY_STOP,
+    at_mark,
+)
 from lth_tf.metric import Metric
+from lth_tf.paper.published import published
 
-BARS = "Means; bars from minimum to maximum."
+BANDS = "Means; bands from minimum to maximum."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,18 +49,20 @@ class Picture:
         title: what it shows.
         caption: how to read it.
         draw: makes the figure, in the context `canvas.style()`.
+        leads: whether it carries the verdict, and stands beside it.
     """
 
     name: str
     title: str
     caption: str
     draw: Callable[[], Figure]
+    leads: bool = False
 
 
 def pictures_of(
     run: Run, points: Sequence[Point], paper: Sequence[Point], by_marks: bool
 ) -> list[Picture]:
-    """Lists a run's figures; those that nothing is known for are left out.
+    """Lists a run's figures, those that carry the verdict first; without any that have no data.
 
     Args:
         run: the run.
@@ -64,39 +72,60 @@ def pictures_of(
     """
     if not points:
         return []
+    known = {point.quantity for point in points}
+    judged = judged_quantities(run, by_marks)
     pictures = [
-        _against_density(run, points, paper, quantity) for quantity in quantities_of(run, by_marks)
+        dataclasses.replace(
+            _against_density(run, points, paper, quantity), leads=quantity in judged
+        )
+        for quantity in quantities_of(run, by_marks)
+        if quantity in known
     ]
-    if any(point.quantity == CURVE for point in points):
+    if CURVE in known:
         pictures.append(_curves(run, points))
+    if known & {*LOSSES}:
+        pictures.append(_losses(run, points))
     if any(point.quantity.startswith(LAYER) and point.level for point in points):
         pictures.append(
             Picture(
                 f"{run.slug}-layers",
                 "Density of each layer",
-                f"What is left of each layer's weights, first layer to last. {BARS}",
+                f"What is left of each layer's weights, first layer to last. {BANDS}",
                 functools.partial(draw_layers, points),
             )
         )
     return pictures
 
 
+def judged_quantities(run: Run, by_marks: bool) -> list[str]:
+    """Lists what the verdict is on: early stopping, or the metric at the marks."""
+    at_marks = [at_mark(mark) for mark in common_marks(run.results)]
+    return at_marks if by_marks else [EARLY_STOP, AT_EARLY_STOP]
+
+
 def quantities_of(run: Run, by_marks: bool) -> list[str]:
-    """Lists what is drawn against density: at early stopping and the end, or at the marks."""
-    marks = common_marks(run.results)
-    at_marks = [at_mark(mark) for mark in marks]
-    if not by_marks:
-        return [EARLY_STOP, AT_EARLY_STOP, AT_END, *at_marks]
-    ends = {result.iterations for result in run.results} <= set(marks)
-    return at_marks if ends else [*at_marks, AT_END]
+    """Lists what is drawn against density, what the verdict is on first.
+
+    What belongs to the end of training, and to early stopping, stands side by side (Figures 4, 5,
+    12 and 13).
+    """
+    judged = judged_quantities(run, by_marks)
+    if by_marks:
+        ends = {at_mark(result.iterations) for result in run.results} <= {*judged}
+        return [*judged, *([] if ends else [AT_END]), TRAIN_AT_END]
+    others = [AT_END, TRAIN_AT_END, TRAIN_AT_EARLY_STOP, VALIDATION_AT_EARLY_STOP]
+    return [*judged, *others, *map(at_mark, common_marks(run.results))]
 
 
 def _against_density(
     run: Run, points: Sequence[Point], paper: Sequence[Point], quantity: str
 ) -> Picture:
-    lines = [*arm_lines(points, quantity), *paper_lines(paper, quantity)]
+    draws = run.experiment.reinits
+    lines = [*arm_lines(points, quantity, draws), *paper_lines(paper, quantity)]
     frame = frame_for(lines, points, quantity, run.metric)
-    caption = BARS + outside(frame, run.metric)
+    caption = BANDS + outside(frame, run.metric)
+    if quantity in (TRAIN_AT_EARLY_STOP, TRAIN_AT_END):
+        caption += " Of all training examples, or of a sample of 10,000."
     if any(point.quantity == quantity for point in paper):
         caption += _of_paper(run)
     return Picture(
@@ -157,7 +186,17 @@ def _curves(run: Run, points: Sequence[Point]) -> Picture:
         f"{run.slug}-{run.metric.slug}_over_iterations",
         _title(f"{run.metric.label} over iterations"),
         caption,
-        functools.partial(draw_curves, points, run.metric),
+        functools.partial(draw_curves, points, run.metric, run.experiment.reinits),
+    )
+
+
+def _losses(run: Run, points: Sequence[Point]) -> Picture:
+    return Picture(
+        f"{run.slug}-losses",
+        "Loss over iterations",
+        "Solid: tickets; dashed: the dense network. Early stopping is where the validation loss is "
+        f"lowest; the training loss is the mean since the evaluation before. {BANDS}",
+        functools.partial(draw_losses, points),
     )
 
 

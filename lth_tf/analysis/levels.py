@@ -1,21 +1,26 @@
 """Levels: every number that is plotted, as points, and as levels.csv has them."""
 
-import csv
 import dataclasses
-import io
 import math
+import operator
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lth_tf.analysis.curves import Run, read_curve
 from lth_tf.analysis.results_table import by_level
 from lth_tf.experiment.plan import Training
-from lth_tf.experiment.results import Result, at_mark
+from lth_tf.experiment.results import (
+    AT_EARLY_STOP,
+    AT_END,
+    EARLY_STOP,
+    NEWER,
+    Result,
+    at_mark,
+    csv_text,
+)
 
-EARLY_STOP = "early_stop_iteration"
-AT_EARLY_STOP = "test_accuracy_at_early_stop"
-AT_END = "test_accuracy_final"
 CURVE = "validation_accuracy"
+LOSSES = ("validation_loss", "train_loss")
 LAYER = "density of "
 
 # The densities of the paper's Figure 3 that are far enough apart for one figure.
@@ -58,19 +63,21 @@ def common_marks(results: Sequence[Result]) -> list[int]:
 
 
 def level_points(run: str, results: Sequence[Result]) -> list[Point]:
-    """Returns what is plotted against density, replicates and draws together."""
-    values: dict[str, Callable[[Result], float]] = {
-        EARLY_STOP: lambda r: r.early_stop_iteration,
-        AT_EARLY_STOP: lambda r: r.test_accuracy_at_early_stop,
-        AT_END: lambda r: r.test_accuracy_final,
-    }
+    """Returns what is plotted against density, replicates and draws together.
+
+    What runs of earlier versions did not measure is left out.
+    """
+    columns = (EARLY_STOP, AT_EARLY_STOP, AT_END, *NEWER)
+    values = {column: operator.attrgetter(column) for column in columns}
     for mark in common_marks(results):
         values[at_mark(mark)] = lambda r, mark=mark: r.test_accuracy_at[mark]
-    return [
-        _point(run, group[0], arm, quantity, None, [value(result) for result in group])
-        for (_, arm), group in by_level(results).items()
-        for quantity, value in values.items()
-    ]
+    points = []
+    for (_, arm), group in by_level(results).items():
+        for quantity, value in values.items():
+            known = [value(result) for result in group if value(result) is not None]
+            if known:
+                points.append(_point(run, group[0], arm, quantity, None, known))
+    return points
 
 
 def layer_points(run: str, results: Sequence[Result]) -> list[Point]:
@@ -84,23 +91,27 @@ def layer_points(run: str, results: Sequence[Result]) -> list[Point]:
 
 
 def curve_points(run: Run) -> list[Point]:
-    """Returns validation accuracy by iteration, of the shown levels' tickets and reinits.
+    """Returns what is drawn by iteration, of the dense network and the shown levels' tickets.
 
-    The paper's Figure 3 has test accuracy, which is not measured at every evaluation here.
+    These are the validation metric, of reinits too, and the losses (Figures 3 and 11). The paper's
+    Figure 3 has test accuracy, which is not measured at every evaluation here.
 
     Raises:
         UserError: if a training's metrics.csv is missing or damaged.
     """
-    points = []
-    for (level, arm), group in by_level(run.results).items():
-        if level not in shown_levels(run.results) or arm not in ("dense", "ticket", "reinit"):
-            continue
-        curves = [
-            read_curve(run.store, Training(r.replicate, r.level, r.arm), CURVE) for r in group
-        ]
-        for iteration, values in _by_iteration(curves).items():
-            points.append(_point(run.name, group[0], arm, CURVE, iteration, values))
-    return points
+    columns = {
+        "dense": (CURVE, *LOSSES),
+        "ticket": (CURVE, *LOSSES),
+        "reinit": (CURVE,),
+    }
+    shown = shown_levels(run.results)
+    return [
+        _point(run.name, group[0], arm, column, iteration, values)
+        for (level, arm), group in by_level(run.results).items()
+        if level in shown
+        for column in columns.get(arm, ())
+        for iteration, values in _by_iteration(_curves(run, group, column)).items()
+    ]
 
 
 def shown_levels(results: Sequence[Result]) -> list[int]:
@@ -117,13 +128,7 @@ def shown_levels(results: Sequence[Result]) -> list[int]:
 
 def levels_csv(points: Iterable[Point]) -> str:
     """Returns levels.csv: a row for each point."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Point))
-    for point in points:
-        row = dataclasses.astuple(point)
-        writer.writerow("" if value is None else value for value in row)
-    return text.getvalue()
+    return csv_text((f.name for f in dataclasses.fields(Point)), map(dataclasses.astuple, points))
 
 
 def _point(
@@ -151,6 +156,10 @@ def _point(
 def _density(result: Result, layer: str) -> float:
     remaining, total = result.layers[layer]
     return remaining / total
+
+
+def _curves(run: Run, group: Sequence[Result], column: str) -> list[dict[int, float]]:
+    return [read_curve(run.store, Training(r.replicate, r.level, r.arm), column) for r in group]
 
 
 def _by_iteration(curves: Sequence[Mapping[int, float]]) -> dict[int, list[float]]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from lth_tf.analysis.curves import Run
-from lth_tf.analysis.paper import published
 from lth_tf.analysis.statistics import standard_error
 from lth_tf.analysis.verdict import Verdict
 from lth_tf.metric import percent
+from lth_tf.paper.published import published
 
 
 def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
@@ -23,6 +23,8 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
             _progress(run),
             _of_ticket(run),
             _margins(verdict, marks),
+            _kept(run, verdict, marks),
+            _without_reinit(verdict),
             _early_stopping(run, marks),
             _test_set(run, verdict),
             _of_paper(run),
@@ -59,11 +61,12 @@ def _of_ticket(run: Run) -> str:
 def _margins(verdict: Verdict, marks: Sequence[int]) -> str:
     margins, metric = verdict.margins, verdict.metric
     of_metric = f"{metric.short(margins.accuracy)}{metric.points} of test {metric.label}"
+    who = f"a {verdict.subject}"
     if marks:
-        text = f"Margin: a ticket may be {of_metric} worse at each marked iteration."
+        text = f"Margin: {who} may be {of_metric} worse at each marked iteration."
     else:
         later = f"{percent(margins.iterations)} later"
-        text = f"Margins: a ticket may be {of_metric} worse at early stopping, and stop {later}."
+        text = f"Margins: {who} may be {of_metric} worse at early stopping, and stop {later}."
     if margins.is_share:
         text += (
             f" The margin of {metric.label} is a hundredth of the dense networks' mean at early "
@@ -72,12 +75,44 @@ def _margins(verdict: Verdict, marks: Sequence[int]) -> str:
     if not metric.higher_is_better:
         text += (
             f" Less {metric.label} is better: its differences are counted such that they are "
-            "positive where the ticket is better."
+            f"positive where the {verdict.subject} is better."
         )
     return (
         f"{text} A level is superior if the bounds show no loss at all, supported if they are "
         "within the margins, refuted if one is beyond its margin; bounds are one-sided 95% ones "
         "of Student's t over replicates, each paired with its own dense network."
+    )
+
+
+def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
+    if not verdict.keeps_weights:
+        return ""
+    recipe = run.experiment.recipe
+    each = f"{recipe.iterations:,} iterations"
+    before = {
+        "one_shot": f"the dense network's training, {each}",
+        "iterative": f"all trainings down to their level, {each} each",
+    }[run.experiment.strategy]
+    text = (
+        f"Pruned networks go on from trained weights (--rewind={recipe.rewind}), so that they are "
+        f"no tickets: {before}, came before their own. "
+    )
+    if marks:
+        return text + "The marked iterations are those of their own training."
+    return text + (
+        "Their iterations are compared in total, with those; the dense network was not trained for "
+        "as long, so that its accuracy after as many is not known."
+    )
+
+
+def _without_reinit(verdict: Verdict) -> str:
+    if any(effect.control == "reinit" for v in verdict.levels for effect in v.effects):
+        return ""
+    return (
+        "Random reinit was not trained (--arms=ticket,reinit), so that nothing tells whether the "
+        "initial weights matter, which is half of what makes a winning ticket."
+        if verdict.levels and not verdict.keeps_weights
+        else ""
     )
 
 
@@ -96,6 +131,8 @@ def _test_set(run: Run, verdict: Verdict) -> str:
     if verdict.dense is None or not verdict.metric.is_fraction:
         return ""
     accuracy = next(iter(verdict.dense.estimates.values())).mean
+    if not 0 <= accuracy <= 1:
+        return ""
     error = 100 * standard_error(accuracy, run.data.test_size)
     return (
         f"The {run.data.test_size:,} test examples leave a standard error of {error:.2f} points "

@@ -29,13 +29,20 @@ class Quantity:
     is_ratio: bool = False
 
 
-def at_early_stopping(margins: Margins, grid: int, metric: Metric = ACCURACY) -> list[Quantity]:
+Earlier = Callable[[Result], int]
+
+
+def at_early_stopping(
+    margins: Margins, grid: int, metric: Metric = ACCURACY, earlier: Earlier | None = None
+) -> list[Quantity]:
     """Returns the test metric at early stopping and the early-stopping iteration.
 
     Args:
         margins: how much worse a ticket may be.
         grid: iterations between evaluations, and the smallest iteration that is counted.
         metric: what the network is judged by.
+        earlier: the iterations of the trainings before, which the weights come from and which
+            count; None where no weights are kept.
     """
 
     def accuracy(result: Result) -> float:
@@ -45,15 +52,16 @@ def at_early_stopping(margins: Margins, grid: int, metric: Metric = ACCURACY) ->
         return metric.gain(accuracy(result))
 
     def iteration(result: Result) -> int:
-        return result.early_stop_iteration
+        return result.early_stop_iteration + (earlier(result) if earlier else 0)
 
     def speed(result: Result) -> float:
         return -math.log(max(iteration(result), grid))
 
     slack = math.log1p(margins.iterations)
+    stop = "early-stopping iteration" + (", earlier trainings included" if earlier else "")
     return [
         Quantity(f"test {metric.label} at early stopping", accuracy, gain, margins.accuracy),
-        Quantity("early-stopping iteration", iteration, speed, slack, is_ratio=True),
+        Quantity(stop, iteration, speed, slack, is_ratio=True),
     ]
 
 

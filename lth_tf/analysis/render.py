@@ -1,10 +1,12 @@
 """Rendering: a report's sections as one HTML file with everything inside, and as Markdown."""
 
-import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
+from markupsafe import Markup
+
+from lth_tf.analysis.inline import inline_svg, scheme
 
 
 class Drawn(NamedTuple):
@@ -32,12 +34,13 @@ def render(name: str, **content: Any) -> str:
     environment.filters["inline"] = _inline
     environment.filters["cell"] = _cell
     environment.filters["prose"] = _prose
+    environment.globals["scheme"] = lambda dark: Markup(scheme(dark))
     return environment.get_template(f"{name}.jinja").render(content)
 
 
-def _inline(svg: Path) -> str:
-    """Returns an image as a data URI, so that the page needs no other file."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.read_bytes()).decode('ascii')}"
+def _inline(svg: Path, described: str) -> Markup:
+    """Returns a figure as a part of the page, so that the page needs no other file."""
+    return Markup(inline_svg(svg, described))
 
 
 def _cell(text: str) -> str:

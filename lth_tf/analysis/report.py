@@ -1,17 +1,18 @@
 """The report: what run directories say, as sections of text, tables and figures, and as files."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lth_tf import files
 from lth_tf.analysis import canvas
-from lth_tf.analysis.background import recipe_table, runtime_table
+from lth_tf.analysis.background import recipe_table, runtime_table, setting_of
 from lth_tf.analysis.comparison import comparisons
 from lth_tf.analysis.curves import Run, read_runs
 from lth_tf.analysis.ensemble_report import FOLDER, ensemble_picture, ensemble_table
 from lth_tf.analysis.gallery import Picture, pictures_of
 from lth_tf.analysis.judging import judge
+from lth_tf.analysis.leftovers import keep_only
 from lth_tf.analysis.levels import (
     Point,
     common_marks,
@@ -21,7 +22,8 @@ from lth_tf.analysis.levels import (
     levels_csv,
 )
 from lth_tf.analysis.notes import notes_on
-from lth_tf.analysis.paper import RECIPES, paper_points
+from lth_tf.analysis.paper_points import paper_points
+from lth_tf.analysis.published_runs import kept_points
 from lth_tf.analysis.render import Drawn, render
 from lth_tf.analysis.sentence import verdict_sentence
 from lth_tf.analysis.tables import (
@@ -31,8 +33,12 @@ from lth_tf.analysis.tables import (
     spread_table,
     verdict_table,
 )
-from lth_tf.analysis.verdict import Margins, margins_for, share_of_dense
+from lth_tf.analysis.verdict import Margins, Verdict, margins_for, share_of_dense
 from lth_tf.analysis.votes import read_votes
+from lth_tf.experiment.plan import Training
+from lth_tf.experiment.results import Result
+from lth_tf.lottery.rewinding import iterations_before, keeps_trained_weights
+from lth_tf.paper.recipes import RECIPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,14 +49,19 @@ class Wanted:
         accuracy: by how many points a ticket's accuracy may be worse, or by how much another
             metric; None: the data set's, or a hundredth of the dense networks' metric.
         iterations: by which share it may stop later; None: the data set's.
+        claim_density: the most of the weights that a ticket of the claim has, a fraction; None: a
+            quarter.
     """
 
     accuracy: float | None = None
     iterations: float | None = None
+    claim_density: float | None = None
 
     def margins(self, run: Run) -> Margins:
         """Returns the margins for a run."""
         margins = margins_for(run.experiment.recipe.dataset)
+        if self.claim_density is not None:
+            margins = dataclasses.replace(margins, claim_density=self.claim_density)
         if self.iterations is not None:
             margins = dataclasses.replace(margins, iterations=self.iterations)
         if self.accuracy is not None:
@@ -64,14 +75,16 @@ class Section:
 
     Attributes:
         title: what it is about.
+        setting: of a run, what was trained; empty of others.
         headline: the verdict in a sentence; empty of what is no run by itself.
         notes: sentences that the verdict must be read with.
         tables: of the verdict.
-        pictures: the figures.
+        pictures: the figures, those that carry the verdict first.
         background: tables of recipe, hardware and time.
     """
 
     title: str
+    setting: str
     headline: str
     notes: Sequence[str]
     tables: Sequence[Table]
@@ -83,6 +96,8 @@ def write_report(
     folders: Sequence[Path], out: Path, wanted: Wanted | None = None, command: str = ""
 ) -> list[Section]:
     """Writes figures, levels.csv, report.html and report.md on run directories.
+
+    Figures of an earlier report that this one does not have are removed.
 
     Args:
         folders: the run directories, finished or not.
@@ -107,43 +122,72 @@ def write_report(
         for section in sections
         for picture in section.pictures
     }
+    keep_only(out, [path for figure in drawn.values() for path in figure])
     for name in ("report.html", "report.md"):
         files.write_text(out / name, render(name, sections=sections, drawn=drawn, command=command))
     return sections
+
+
+def headline(folder: Path) -> str:
+    """Returns the verdict on a run in a sentence, and writes nothing.
+
+    Args:
+        folder: the run directory, finished or not.
+
+    Raises:
+        UserError: if it is no run directory, or damaged.
+    """
+    (run,) = read_runs([folder])
+    return verdict_sentence(_verdict(run, Wanted()))
 
 
 def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Section]]:
     points: list[Point] = []
     sections = []
     for run in runs:
-        of_run = [
-            *level_points(run.name, run.results),
-            *curve_points(run),
-            *layer_points(run.name, run.results),
-        ]
+        of_run = [*level_points(run.name, run.results), *_points_of_levels(run)]
         paper = [] if not run.results else paper_points(run.experiment)
         sections += [_section(run, of_run, paper, wanted), *_ensembles(run)]
         points += [*of_run, *(point for point in paper if point not in points)]
     together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
     if together:
-        sections.insert(0, Section("Runs together", "", [], [], together, []))
+        sections.insert(0, Section("Runs together", "", "", [], [], together, []))
     return points, sections
 
 
+def _points_of_levels(run: Run) -> list[Point]:
+    """Returns what is drawn over iterations and by layer."""
+    if run.store.is_published:
+        return kept_points(run)
+    return [*curve_points(run), *layer_points(run.name, run.results)]
+
+
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
-    recipe, marks = run.experiment.recipe, _judged_marks(run)
-    verdict = judge(run.results, wanted.margins(run), recipe.eval_every, marks, run.metric)
+    marks, verdict = _judged_marks(run), _verdict(run, wanted)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)
     return Section(
         title=run.name,
+        setting=setting_of(run),
         headline=verdict_sentence(verdict),
         notes=notes_on(run, verdict, marks),
         tables=[table for table in tables if table and table.rows],
         pictures=pictures_of(run, points, paper, bool(marks)),
         background=[recipe_table(run), runtime_table(run)],
     )
+
+
+def _verdict(run: Run, wanted: Wanted) -> Verdict:
+    grid, marks = run.experiment.recipe.eval_every, _judged_marks(run)
+    return judge(run.results, wanted.margins(run), grid, marks, run.metric, _earlier(run))
+
+
+def _earlier(run: Run) -> Callable[[Result], int] | None:
+    """Returns the iterations that a result's weights were trained for before; None of tickets."""
+    if not keeps_trained_weights(run.experiment):
+        return None
+    return lambda r: iterations_before(Training(r.replicate, r.level, r.arm), run.experiment)
 
 
 def _ensembles(run: Run) -> list[Section]:
@@ -154,7 +198,7 @@ def _ensembles(run: Run) -> list[Section]:
     note = "By python -m lth_tf.ensemble, whose ensemble/ensemble.csv has every number of these."
     picture = ensemble_picture(f"{run.slug}-ensemble", votes)
     title = f"{run.name}: ensembles"
-    return [Section(title, "", [note], [ensemble_table(votes)], [picture], [])]
+    return [Section(title, "", "", [note], [ensemble_table(votes)], [picture], [])]
 
 
 def _judged_marks(run: Run) -> list[int]:

@@ -7,9 +7,9 @@ from lth_tf.analysis.arm_styles import in_order, label_of, note_of
 from lth_tf.analysis.curves import Run
 from lth_tf.analysis.figures import label
 from lth_tf.analysis.levels import EARLY_STOP, Point
-from lth_tf.analysis.paper import paper_value
+from lth_tf.analysis.paper_points import paper_value
 from lth_tf.analysis.statistics import Estimate
-from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Verdict
+from lth_tf.analysis.verdict import Effect, Endpoint, LevelVerdict, Tested, Verdict
 from lth_tf.metric import Metric, percent
 
 _NONE = "-"
@@ -36,13 +36,14 @@ class Table:
 
 def verdict_table(verdict: Verdict) -> Table:
     """Returns each level's verdict, with the estimates and bounds of both endpoints."""
-    metric = verdict.metric
-    headers = [_compared(e.name, e.is_ratio, "dense", metric) for e in _endpoints(verdict)]
+    metric, subject = verdict.metric, verdict.subject
+    headers = [_compared(e.name, e.is_ratio, "dense", verdict) for e in _endpoints(verdict)]
     rows = [
         [
             str(level.level),
             percent(level.density),
-            str(level.outcome) if level.tested else f"({level.outcome})",
+            str(level.outcome) if level.tested is not Tested.NOT else f"({level.outcome})",
+            str(level.tested),
             *(_with_bounds(e.estimate, e.is_ratio, metric) for e in level.endpoints),
             *[_NONE] * (len(headers) - len(level.endpoints)),
             _holding(level),
@@ -51,20 +52,19 @@ def verdict_table(verdict: Verdict) -> Table:
     ]
     note = (
         "In brackets beside the estimates: one-sided 95% bounds, lower and upper. The last column "
-        "counts the replicates whose ticket is as good as their own dense network in everything, "
-        "with the share's 95% Clopper-Pearson interval."
+        f"counts the replicates whose {subject} is as good as their own dense network in "
+        "everything, with the share's 95% Clopper-Pearson interval. Tested as claim: from the "
+        f"first level with at most {percent(verdict.margins.claim_density)} of the weights to "
+        "sparser ones, up to the first that does not pass. Tested as denser: from there upwards, "
+        "in the same manner; no part of the claim. Verdicts in brackets were not tested, and are "
+        "for information."
     )
-    if not all(level.tested for level in verdict.levels):
-        note += (
-            " Verdicts in brackets are for information: levels are tested dense to sparse up to "
-            "the first that does not pass."
-        )
     return Table(
         "Verdict by level",
-        ["level", "weights remaining", "verdict", *headers, "ticket as good in"],
+        ["level", "weights remaining", "verdict", "tested as", *headers, f"{subject} as good in"],
         rows,
         note,
-        [i for i, level in enumerate(verdict.levels) if level is verdict.headline],
+        [i for i, level in enumerate(verdict.levels) if level in verdict.claimed],
     )
 
 
@@ -73,14 +73,21 @@ def spread_table(verdict: Verdict) -> Table:
     endpoints, metric = _endpoints(verdict), verdict.metric
     columns = ["level", "weights remaining", "replicates"]
     for endpoint in endpoints:
-        columns += [_compared(endpoint.name, endpoint.is_ratio, "dense", metric), "its verdict"]
+        columns += [_compared(endpoint.name, endpoint.is_ratio, "dense", verdict), "its verdict"]
     rows = []
     for level in verdict.levels:
         row = [str(level.level), percent(level.density), str(len(level.replicates))]
         for endpoint in level.endpoints:
-            row += [_spread(endpoint.estimate, endpoint.is_ratio, metric), str(endpoint.outcome)]
+            outcome = f"{endpoint.outcome}{' *' if endpoint.censored else ''}"
+            row += [_spread(endpoint.estimate, endpoint.is_ratio, metric), outcome]
         rows.append(row + [_NONE] * (len(columns) - len(row)))
     note = "Minimum to maximum over the replicates. A level's verdict is its weakest endpoint's."
+    if any(endpoint.censored for level in verdict.levels for endpoint in level.endpoints):
+        note += (
+            f" * Every {verdict.subject}'s lowest validation loss, or every dense network's, is at "
+            "the last evaluation: the true minimum may be later, and what the bounds would say is "
+            "not known."
+        )
     return Table("Each endpoint", columns, rows, note)
 
 
@@ -101,12 +108,13 @@ def effects_table(verdict: Verdict) -> Table | None:
                 )
     note = (
         "The lottery effect, with one-sided 95% bounds, paired within replicates; a control's "
-        "draws are averaged first. It is shown where the bound is on the ticket's side."
+        f"draws are averaged first. It is shown where the bound is on the {verdict.subject}'s side."
     )
     note = " ".join([note, *filter(None, map(note_of, controls))])
     columns = ["level", "weights remaining", "control", "replicates"]
-    columns += [_compared(name, is_ratio, "control", metric) for name, is_ratio in names]
-    return Table("Tickets against controls", columns, rows, note) if rows else None
+    columns += [_compared(name, is_ratio, "control", verdict) for name, is_ratio in names]
+    title = f"{verdict.subject.capitalize()}s against controls"
+    return Table(title, columns, rows, note) if rows else None
 
 
 def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table:
@@ -124,14 +132,14 @@ def measured_table(run: Run, points: Sequence[Point], verdict: Verdict) -> Table
     ]
     rows = []
     for level, arm in dict.fromkeys((p.level, p.arm) for p in points):
-        first = cells[level, arm, quantities[0]]
+        first = next(p for p in points if (p.level, p.arm) == (level, arm))
         rows.append(
             [
                 str(level),
                 percent(first.density),
                 arm.replace("_", " "),
                 str(first.n),
-                *(_measured(cells[level, arm, quantity], run.metric) for quantity in quantities),
+                *(_measured(cells.get((level, arm, q)), run.metric) for q in quantities),
                 *(_of_paper(run, cells[level, arm, quantity], quantity) for quantity in published),
                 _censored(verdict, level, arm),
             ]
@@ -155,11 +163,12 @@ def _endpoints(verdict: Verdict) -> Sequence[Endpoint]:
     return max((level.endpoints for level in verdict.levels), key=len, default=())
 
 
-def _compared(name: str, is_ratio: bool, other: str, metric: Metric) -> str:
+def _compared(name: str, is_ratio: bool, other: str, verdict: Verdict) -> str:
     if is_ratio:
-        return f"{name}, ticket / {other}"
+        return f"{name}, {verdict.subject} / {other}"
+    metric = verdict.metric
     unit = f" ({metric.points.strip()})" if metric.points else ""
-    return f"{name}, {metric.minus('ticket', other)}{unit}"
+    return f"{name}, {metric.minus(verdict.subject, other)}{unit}"
 
 
 def _change(is_ratio: bool, metric: Metric) -> Callable[[float], str]:
@@ -193,7 +202,9 @@ def _holding(level: LevelVerdict) -> str:
     return f"{level.holding} of {count} ({100 * low:.0f} to {100 * high:.0f}%)"
 
 
-def _measured(point: Point, metric: Metric) -> str:
+def _measured(point: Point | None, metric: Metric) -> str:
+    if point is None:
+        return _NONE
     say = _value(point.quantity, metric)
     if point.n == 1:
         return say(point.mean)

@@ -24,20 +24,29 @@ _SHARE = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Margins:
-    """How much worse a ticket may be and still pass, set before looking.
+    """How much worse a ticket may be and still pass, and where that is said, set before looking.
 
     Attributes:
         accuracy: by how much its test accuracy may be worse, a fraction (0.002: 0.2 points).
         iterations: by which share of j it may stop later, a fraction.
         is_share: whether `accuracy` was taken as a share of the dense networks' mean.
+        claim_density: the most of the weights that a ticket of the claim has, a fraction: the
+            hypothesis is of tickets with ||m||_0 << |theta| (Section 1).
     """
 
     accuracy: float
     iterations: float
     is_share: bool = False
+    claim_density: float = 0.25
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
+        if not 0 < self.claim_density <= 1:
+            raise UserError(
+                f"--claim_density={self.claim_density:g}: must be a share of the weights, above 0 "
+                "and at most 1, as 0.25 is"
+            )
+        for name in ("accuracy", "iterations"):
+            value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise UserError(
                     f"margin of {name}: must be a finite number, 0 or more, not {value}"
@@ -79,8 +88,16 @@ class Outcome(enum.StrEnum):
 
     @property
     def passes(self) -> bool:
-        """Whether the fixed sequence goes on."""
+        """Whether a fixed sequence goes on."""
         return self in (Outcome.SUPPORTED, Outcome.SUPERIOR)
+
+
+class Tested(enum.StrEnum):
+    """In which fixed sequence a level was tested; see `lth_tf.analysis.sequence`."""
+
+    CLAIM = "claim"  # from the first level that is sparse enough for the claim, to sparser ones
+    DENSER = "denser"  # from there to denser ones, no part of the claim
+    NOT = "no"  # behind a level that did not pass: its outcome is for information
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,12 +110,15 @@ class Endpoint:
             as a fraction.
         estimate: of the level's replicates, in their order.
         outcome: the endpoint's own.
+        censored: whether the outcome is inconclusive because every lowest validation loss, of the
+            tickets or of the dense networks, is at the last evaluation, whatever the bounds say.
     """
 
     name: str
     is_ratio: bool
     estimate: Estimate
     outcome: Outcome
+    censored: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +132,8 @@ class Effect:
         is_ratio: whether the estimate is ticket / control; else it is ticket - control.
         replicates: those that have both.
         estimate: of these replicates, in their order.
-        shown: whether the bound is strictly on the ticket's side of no effect.
+        shown: whether the bound is strictly on the ticket's side of no effect. Iterations never
+            are where every ticket's lowest validation loss is at the last evaluation.
     """
 
     control: str
@@ -150,9 +171,8 @@ class LevelVerdict:
         endpoints: test accuracy first, then the early-stopping iteration, or the later marks;
             none if K is 0.
         outcome: the weakest of the endpoints'.
-        tested: False if an earlier level of the sequence did not pass: the outcome is then for
-            information and nothing is claimed.
-        holding: in how many replicates all of a' >= a and j' <= j hold together.
+        tested: in which sequence it was tested.
+        holding: in how many replicates all of a' >= a and j' <= j are known to hold together.
         holding_interval: the share's two-sided 95 % Clopper-Pearson interval.
         effects: the lottery effects, by control, then in the endpoints' order.
         arms: all arms of the level by kind, and the dense network of `replicates`.
@@ -163,7 +183,7 @@ class LevelVerdict:
     replicates: tuple[int, ...]
     endpoints: tuple[Endpoint, ...]
     outcome: Outcome
-    tested: bool
+    tested: Tested
     holding: int
     holding_interval: tuple[float, float]
     effects: tuple[Effect, ...]
@@ -179,19 +199,27 @@ class Verdict:
         levels: every level that has tickets, dense to sparse.
         dense: the dense networks of all replicates; None if there is none.
         metric: what is said of accuracies holds of.
+        keeps_weights: whether what is called tickets here went on from trained weights, and is
+            none: iterations are then those of all its trainings.
     """
 
     margins: Margins
     levels: tuple[LevelVerdict, ...]
     dense: Arm | None
     metric: Metric = ACCURACY
+    keeps_weights: bool = False
 
     @property
-    def headline(self) -> LevelVerdict | None:
-        """The sparsest level that passed before any that did not; None if there is none."""
-        return next((v for v in reversed(self.levels) if v.tested and v.outcome.passes), None)
+    def claimed(self) -> tuple[LevelVerdict, ...]:
+        """The levels of the claim: those that passed before any that did not, dense to sparse."""
+        return tuple(v for v in self.levels if v.tested is Tested.CLAIM and v.outcome.passes)
 
     @property
-    def headline_density(self) -> float | None:
-        """Its density."""
-        return self.headline.density if self.headline else None
+    def first(self) -> LevelVerdict | None:
+        """The level that the claim's sequence begins with; None if no level is so sparse."""
+        return next((v for v in self.levels if v.tested is Tested.CLAIM), None)
+
+    @property
+    def subject(self) -> str:
+        """What is compared with the dense network."""
+        return "pruned network" if self.keeps_weights else "ticket"

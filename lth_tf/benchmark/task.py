@@ -1,15 +1,16 @@
 """The task: what every contestant is given, so that all of them do the same work."""
 
 import dataclasses
-import os
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from lth_tf import data, models
+from lth_tf import data
 from lth_tf.data import ImageData, ImageInfo, cache
+from lth_tf.machine import usable_cores
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
 from lth_tf.training.order import Order
@@ -97,7 +98,7 @@ def make_task(
     Raises:
         UserError: if there is no such network or data set.
     """
-    recipe = models.paper_recipe(model)
+    recipe = paper_recipe(model)
     iterations = iterations or ITERATIONS[model]
     if dataset is None:
         info = data.info(recipe.dataset, data_dir)
@@ -118,7 +119,7 @@ def make_task(
 def threads() -> int:
     """Returns the number of threads that TensorFlow computes with."""
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    return chosen or len(os.sched_getaffinity(0))
+    return chosen or usable_cores()
 
 
 def _write_synthetic(info: ImageInfo, root: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth_tf.analysis.report import write_report
+from lth_tf.analysis.report import headline, write_report
 from lth_tf.data import OwnData
 from lth_tf.experiment.given import Given, fitted
 from lth_tf.experiment.plan import DENSE, TICKET, Experiment, Training
@@ -72,18 +72,13 @@ class Found:
     @property
     def verdict(self) -> str:
         """The verdict in a sentence."""
-        return self._write()[1]
+        return headline(self.folder)
 
     def report(self) -> Path:
         """Writes the report (HTML, Markdown, figures, levels.csv); returns report.html."""
-        return self._write()[0]
-
-    def _write(self) -> tuple[Path, str]:
         out = self.folder / "report"
-        section, *_ = write_report(
-            [self.folder], out, command=f"python -m lth_tf.report {self.folder}"
-        )
-        return out / "report.html", section.headline
+        write_report([self.folder], out, command=f"python -m lth_tf.report {self.folder}")
+        return out / "report.html"
 
 
 def find_tickets(
@@ -99,6 +94,7 @@ def find_tickets(
     reinits: int = 1,
     strategy: str = "iterative",
     seed: int = 0,
+    higher_is_better: bool | None = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
 ) -> Found:
@@ -120,6 +116,8 @@ def find_tickets(
         reinits: draws of each control.
         strategy: "iterative" or "one_shot".
         seed: the seed that all randomness comes from.
+        higher_is_better: whether more of the model's first metric is better. It must be said of a
+            metric that is none of Keras's own.
         folder: the run directory; runs/NAME by default, named after the function and the recipe.
         settings: how to run: jobs, devices and so on.
 
@@ -130,7 +128,7 @@ def find_tickets(
         UserError: if the model cannot be pruned, the data do not fit, a loss is not finite, or the
             folder has another experiment. What is finished stays.
     """
-    given = Given(model_fn, OwnData.of(train, validation, test))
+    given = Given(model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better)
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(
         recipe=fitted(recipe, given.data.info),

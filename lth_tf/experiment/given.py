@@ -30,11 +30,13 @@ class Given:
         make: the function that makes the network; None where the recipe's name finds it.
         data: the data; None where the recipe's name finds them.
         ticket: the ticket that a transfer trains; None of others.
+        higher_is_better: whether more of the model's metric is better; None if its name tells.
     """
 
     make: "ModelFunction | None" = None
     data: OwnData | None = None
     ticket: "Ticket | None" = None
+    higher_is_better: bool | None = None
 
     def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
         """Returns what is known of the data, given or named by a recipe."""
@@ -82,15 +84,19 @@ def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
     return recipe.override(validation_size=size) if size else recipe
 
 
-def given_by(recipe: Recipe, ticket: "Ticket | None" = None) -> Given:
-    """Returns a ticket, and the data that a recipe names as a function, made once for all.
+def given_by(
+    recipe: Recipe, ticket: "Ticket | None" = None, higher_is_better: bool | None = None
+) -> Given:
+    """Returns the data that a recipe names as a function, made once for all, and what is given.
 
     Args:
         recipe: the recipe.
         ticket: the ticket that a transfer trains.
+        higher_is_better: whether more of the model's metric is better.
 
     Raises:
         UserError: if the function cannot be found, or returns no data.
     """
     named = names_function(recipe.dataset)
-    return Given(data=data.load(recipe.dataset) if named else None, ticket=ticket)
+    found = data.load(recipe.dataset) if named else None
+    return Given(data=found, ticket=ticket, higher_is_better=higher_is_better)

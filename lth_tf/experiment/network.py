@@ -2,6 +2,7 @@
 
 import dataclasses
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import tf_keras as keras
@@ -34,12 +35,14 @@ class Network:
         data: what is known of the data.
         make: the user's function that makes the network, where the recipe only has its name.
         ticket: the ticket that a transfer trains; None of others.
+        higher_is_better: whether more of a user's metric is better; None if its name tells.
     """
 
     experiment: Experiment
     data: ImageInfo | OwnInfo
     make: ModelFunction | None = None
     ticket: Ticket | None = None
+    higher_is_better: bool | None = None
 
     def build(self, seed: int = 0) -> keras.Model:
         """Builds the plain model with initial weights from a seed."""
@@ -60,23 +63,27 @@ class Network:
         return self.make is not None or names_function(self.experiment.recipe.model)
 
     @cached_property
-    def described(self) -> dict[str, str]:
+    def described(self) -> dict[str, Any]:
         """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
         if not self.is_own:
             return {}
         model = self.build()
         objective = objective_of(model)
+        metric = objective.metric(self.higher_is_better)
         shapes = {name: list(weight.shape) for name, weight in named_weights(model).items()}
         return {
             "architecture": digest(shapes),
             "loss": objective.describe(),
-            "metric": objective.metric.name,
+            "metric": metric.name,
+            "higher_is_better": metric.higher_is_better,
         }
 
     @cached_property
     def metric(self) -> Metric:
         """What the network is judged by."""
-        return Metric.named(self.described["metric"]) if self.is_own else ACCURACY
+        if not self.is_own:
+            return ACCURACY
+        return Metric(self.described["metric"], self.described["higher_is_better"])
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -138,12 +145,19 @@ class Network:
             )
         if self.is_own:
             self._check_own()
+        elif self.higher_is_better is not None:
+            raise UserError(
+                f"--higher_is_better: must be left out with --model={recipe.model}, which is "
+                "judged by accuracy"
+            )
         score(recipe.score)
         rewinding_of(recipe)
         for arm in self.experiment.arms:
             ARMS[arm]
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
+        # Refuses metrics that are not known to be better the higher or the lower they are.
+        self.metric  # noqa: B018
 
     def _check_ticket(self) -> None:
         """Checks that a transfer has its ticket, and data like those that it was found on."""

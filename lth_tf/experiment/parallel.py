@@ -25,6 +25,7 @@ from lth_tf.experiment.given import Given
 from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.experiment.settings import Settings
 from lth_tf.experiment.store import Store
+from lth_tf.machine import gpu_of_job
 
 _log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds
@@ -185,7 +186,7 @@ def _worker(experiment: Experiment, lent: Path | None, folder: Path, settings: S
     use_gpus_sparingly()
     store = Store(folder)
     given = Given.borrow(lent)
-    network = Network(experiment, store.data(), given.make, given.ticket)
+    network = Network(experiment, store.data(), given.make, given.ticket, given.higher_is_better)
     return Worker(network, store, settings, given.data)
 
 
@@ -211,7 +212,7 @@ def _begin_job(log: Path, job: int, gpus: int) -> None:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(job % gpus)
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of_job(job, gpus)
     # Ctrl-C goes to the whole group; the process that started the jobs tells them when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

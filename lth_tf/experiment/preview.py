@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lth_tf import models
 from lth_tf.experiment.estimate import estimate
 from lth_tf.experiment.given import Given
 from lth_tf.experiment.network import Network
@@ -15,6 +14,7 @@ from lth_tf.experiment.plan import Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
 from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.rewinding import rewinding_for
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 
 
@@ -34,7 +34,8 @@ def print_preview(
         UserError: if the recipe does not fit the data set or the network.
     """
     recipe = experiment.recipe
-    network = Network(experiment, given.info(recipe, data_dir), given.make, given.ticket)
+    info = given.info(recipe, data_dir)
+    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
     network.check()
     store = Store(folder)
     plan = make_plan(experiment)
@@ -58,7 +59,7 @@ def _compared(recipe: Recipe, ticket: Ticket | None) -> tuple[dict[str, Any], st
     """Returns the recipe that this one is shown beside, and what it is."""
     if ticket:
         return ticket.recipe.to_json(), "the ticket's"
-    return models.paper_recipe(recipe.model).to_json(), "paper"
+    return paper_recipe(recipe.model).to_json(), "paper"
 
 
 def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> Table:

@@ -3,7 +3,6 @@
 import dataclasses
 import datetime
 import importlib.metadata
-import os
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from lth_tf.experiment.settings import Settings
+from lth_tf.machine import memory, usable_cores
 
 _PACKAGES = ("lth_tf", "tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
 
@@ -32,8 +32,8 @@ def describe_start(flags: Sequence[str], settings: Settings) -> dict[str, Any]:
         "git_revision": _git_revision(),
         "hardware": {
             "processor": platform.processor() or platform.machine(),
-            "cores": len(os.sched_getaffinity(0)),
-            "memory_gib": round(_memory() / 2**30, 1),
+            "cores": usable_cores(),
+            "memory_gib": round(memory() / 2**30, 1),
             "gpus": [_gpu_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
         },
     }
@@ -57,10 +57,6 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _gpu_name(gpu: tf.config.PhysicalDevice) -> str:

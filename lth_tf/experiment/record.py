@@ -68,6 +68,8 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
         UserError: if they are not of the same experiment; names each field that differs.
     """
     there, wanted = _identity(known), _identity(here)
+    if "metric" in there:  # runs of earlier versions do not say
+        there.setdefault("higher_is_better", wanted.get("higher_is_better"))
     names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
     if names:
         differing = "; ".join(f"{n} is {there.get(n)} there, {wanted.get(n)} here" for n in names)
@@ -107,6 +109,12 @@ def data_of(fields: Mapping[str, Any]) -> ImageInfo | OwnInfo:
 
 
 def metric_of(fields: Mapping[str, Any]) -> Metric:
-    """Returns what the columns of accuracies hold."""
+    """Returns what the columns of accuracies hold.
+
+    Raises:
+        UserError: if that is a metric of which it is not known whether more is better.
+    """
     objective = fields.get("objective")
-    return Metric.named(objective["metric"]) if objective else Metric()
+    if not objective:
+        return Metric()
+    return Metric.named(objective["metric"], objective.get("higher_is_better"))

@@ -3,28 +3,30 @@
 import csv
 import dataclasses
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+EARLY_STOP = "early_stop_iteration"
+AT_EARLY_STOP = "test_accuracy_at_early_stop"
+AT_END = "test_accuracy_final"
+TRAIN_AT_EARLY_STOP = "train_accuracy_at_early_stop"
+TRAIN_AT_END = "train_accuracy_final"
+VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
 COLUMNS = (
     "replicate",
     "level",
     "arm",
     "density",
     "remaining",
-    "early_stop_iteration",
+    EARLY_STOP,
     "validation_loss_at_early_stop",
-    "test_accuracy_at_early_stop",
-    "test_accuracy_final",
+    AT_EARLY_STOP,
+    AT_END,
     "iterations",
     "seconds",
 )
 # Behind the columns of marks: new ones leave the old ones where they were.
-NEWER = (
-    "train_accuracy_at_early_stop",
-    "train_accuracy_final",
-    "validation_accuracy_at_early_stop",
-)
+NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP)
 METRICS = (
     "iteration",
     "train_loss",
@@ -33,6 +35,7 @@ METRICS = (
     "test_accuracy",
     "train_accuracy",
 )
+_AT = "test_accuracy_at_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +94,7 @@ class Result:
 
 def at_mark(mark: int) -> str:
     """Returns the column of test accuracy at a marked iteration."""
-    return f"test_accuracy_at_{mark}"
+    return f"{_AT}{mark}"
 
 
 def results_csv(results: Sequence[Result]) -> str:
@@ -104,6 +107,24 @@ def results_csv(results: Sequence[Result]) -> str:
         for result in results
     )
     return csv_text([*COLUMNS, *map(at_mark, marks), *NEWER], rows)
+
+
+def results_of_csv(text: str) -> list[Result]:
+    """Returns the results that `results_csv` wrote, but for what is left of each layer.
+
+    Raises:
+        KeyError, TypeError, ValueError: if the text is something else.
+    """
+    return [_result_of(row) for row in csv.DictReader(io.StringIO(text))]
+
+
+def _result_of(row: Mapping[str, str]) -> Result:
+    types = {field.name: field.type for field in dataclasses.fields(Result)}
+    values: dict[str, Any] = {name: types[name](row[name]) for name in COLUMNS}
+    values.update((name, float(row[name])) for name in NEWER if row.get(name))
+    marks = {name.removeprefix(_AT): value for name, value in row.items() if name.startswith(_AT)}
+    at = {int(mark): float(value) for mark, value in marks.items() if value and mark.isdecimal()}
+    return Result(**values, test_accuracy_at=at, layers={})
 
 
 def metrics_csv(rows: Iterable[Any]) -> str:

@@ -82,7 +82,7 @@ def run_experiment(
     # Once, before anything is written: data that must be downloaded, or cannot be, show here.
     given = given or given_by(experiment.recipe)
     info = given.info(experiment.recipe, settings.data_dir)
-    network = Network(experiment, info, given.make, given.ticket)
+    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
     network.check(strategy.num_replicas_in_sync)
     if not given.data:
         data.load(experiment.recipe.dataset, settings.data_dir)

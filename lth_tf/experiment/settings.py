@@ -1,9 +1,9 @@
 """Settings: how an experiment is run, as against what it is (its recipe, plan and seed)."""
 
 import dataclasses
-import os
 
 from lth_tf.errors import UserError
+from lth_tf.machine import usable_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Settings:
         """The threads of each process; 0 where one process may use all cores."""
         if self.threads or self.jobs == 1:
             return self.threads
-        return max(1, len(os.sched_getaffinity(0)) // self.jobs)
+        return max(1, usable_cores() // self.jobs)
 
     def __post_init__(self) -> None:
         for name, least in (("jobs", 1), ("threads", 0), ("checkpoint_every", 0)):

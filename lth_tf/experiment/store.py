@@ -15,7 +15,7 @@ from lth_tf.data import ImageInfo, OwnInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment import record
 from lth_tf.experiment.plan import Experiment, Training
-from lth_tf.experiment.results import Result, results_csv
+from lth_tf.experiment.results import Result, results_csv, results_of_csv
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.pruning import masks as packing
@@ -102,8 +102,17 @@ class Store:
         return record.data_of(self.experiment_json())
 
     def metric(self) -> Metric:
-        """Returns what the columns of accuracies hold."""
-        return record.metric_of(self.experiment_json())
+        """Returns what the columns of accuracies hold.
+
+        Raises:
+            UserError: if an earlier version did not record whether more of the metric is better,
+                and its name does not tell.
+        """
+        try:
+            return record.metric_of(self.experiment_json())
+        except UserError as error:
+            path = self.folder / "experiment.json"
+            raise UserError(f'{path}: needs "higher_is_better" in "objective": {error}') from None
 
     @property
     def ticket_path(self) -> Path:
@@ -193,7 +202,10 @@ class Store:
         """Writes result.json, with checksums of the training's files: it is complete now."""
         folder, checkpoint = self.path(training), self.checkpoint(training)
         lasting = (path for path in sorted(folder.iterdir()) if path != checkpoint)
-        checksums = {path.name: files.sha256(path) for path in lasting}
+        checksums = {}
+        for path in lasting:
+            files.sync(path)  # TensorBoard's may not be on the disk yet
+            checksums[path.name] = files.sha256(path)
         fields = {**vars(result), "checksums": checksums}
         files.write_text(folder / "result.json", json.dumps(fields, indent=1) + "\n")
         checkpoint.unlink(missing_ok=True)
@@ -216,6 +228,24 @@ class Store:
         files.write_text(self.folder / "results.csv", results_csv(results))
         return results
 
+    @property
+    def is_published(self) -> bool:
+        """Whether it has results.csv without the trainings' own folders, as runs/published has."""
+        has_trainings = any(self.folder.glob("replicate_*"))
+        return (self.folder / "results.csv").exists() and not has_trainings
+
+    def published_results(self) -> list[Result]:
+        """Returns what results.csv says of the trainings, where they are not there themselves.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        path = self.folder / "results.csv"
+        try:
+            return results_of_csv(path.read_text(encoding="utf-8"))
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: must have the columns of a run's, but {error}") from None
+
     def finished(self) -> list[Training]:
         """Lists the finished trainings in order."""
         found = self.folder.glob("replicate_*/level_*/*/result.json")
@@ -223,9 +253,14 @@ class Store:
 
     def _clear_up(self) -> None:
         """Removes what a process left that was killed while it wrote or tidied."""
-        for half_written in self.folder.glob("*.tmp"):
-            half_written.unlink()
-        for training in self.finished():
+        finished = self.finished()
+        for folder in (self.folder, *map(self.path, finished)):
+            for path, _ in list(files.leftovers(folder)):
+                if path.is_file():  # nobody else writes files here
+                    path.unlink()
+                elif files.is_abandoned(path):
+                    shutil.rmtree(path)
+        for training in finished:
             self.checkpoint(training).unlink(missing_ok=True)
 
     def _checked(self, training: Training, name: str) -> Path:

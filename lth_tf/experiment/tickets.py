@@ -73,6 +73,8 @@ def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
         UserError: if the training is not finished, or its files are damaged.
     """
     _require_done(store, training)
+    if training.level == 0:
+        return store.read_arrays(training, "initial")
     network = Network(store.experiment(), store.data(), ticket=store.ticket())
     masks = store.read_masks(training)
     weights = dict(rewind(training, masks, network, store).weights)

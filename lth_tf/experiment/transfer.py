@@ -91,6 +91,7 @@ def train_ticket(
     arms: Sequence[str] = (TICKET,),
     reinits: int = 1,
     seed: int = 0,
+    higher_is_better: bool | None = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
     **changes: Any,
@@ -109,6 +110,7 @@ def train_ticket(
         arms: what the ticket's mask is trained with: "ticket", and controls such as "reinit".
         reinits: draws of each control.
         seed: the seed that all randomness comes from.
+        higher_is_better: whether more of the model's metric is better; see `find_tickets`.
         folder: the run directory; runs/NAME by default.
         settings: how to run: jobs, devices and so on.
         **changes: fields of the recipe, such as `dataset="mnist"` or `optimizer="sgd"`.
@@ -130,7 +132,7 @@ def train_ticket(
         ticket, changes, replicates=replicates, arms=tuple(arms), reinits=reinits, seed=seed
     )
     found = Given(data=own_data) if own_data else given_by(experiment.recipe)
-    given = Given(model_fn, found.data, ticket)
+    given = Given(model_fn, found.data, ticket, higher_is_better)
     experiment = with_data(experiment, given)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
     run_experiment(experiment, folder, settings, given=given)

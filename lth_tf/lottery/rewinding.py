@@ -204,3 +204,21 @@ def rewinding_for(training: Training, experiment: Experiment) -> Rewinding:
     if training.level == 0 or ARMS[training.kind].has_fresh_weights:
         return ToIteration(0)
     return rewinding_of(experiment.recipe)
+
+
+def keeps_trained_weights(experiment: Experiment) -> bool:
+    """Says whether what an experiment finds has trained weights, and is no ticket (Section 2)."""
+    return not experiment.is_transfer and rewinding_of(experiment.recipe).keeps_weights
+
+
+def iterations_before(training: Training, experiment: Experiment) -> int:
+    """Returns the iterations that a training's weights were trained for before it.
+
+    They are those of its parents where it goes on from their trained weights, else none.
+    """
+    if training.level == 0 or experiment.is_transfer:
+        return 0
+    if not rewinding_for(training, experiment).keeps_weights:
+        return 0
+    parents = 1 if experiment.strategy == "one_shot" else training.level
+    return parents * experiment.recipe.iterations

@@ -4,40 +4,9 @@ Conv-6: a 4x4x256 flatten gives 2,261,184 kernel weights where the paper's table
 densities that the paper prints for its rounds (26.4 %, 15.1 %) fit 2.26M, so that is what it is.
 """
 
-import dataclasses
-
 import tf_keras as keras
 
 from lth_tf.models import layers
-from lth_tf.recipe import Recipe
-
-CONV2 = Recipe(
-    model="conv2",
-    dataset="cifar10",  # Figure 2
-    validation_size=5_000,  # Section 3, as in Section 2
-    augment="none",
-    scaling="standardize",  # not stated; see docs/measurements.md
-    iterations=20_000,  # Figure 2
-    batch_size=60,  # Figure 2
-    optimizer="adam",  # Figure 2
-    learning_rate=2e-4,  # Figure 2
-    prune_conv=0.1,  # Figure 2
-    prune_dense=0.2,  # Figure 2
-    prune_output=0.1,  # Section 2, footnote: the output layer at half of the rate
-)
-CONV4 = dataclasses.replace(
-    CONV2,
-    model="conv4",
-    iterations=25_000,  # Figure 2
-    learning_rate=3e-4,  # Figure 2
-)
-CONV6 = dataclasses.replace(
-    CONV2,
-    model="conv6",
-    iterations=30_000,  # Figure 2
-    learning_rate=3e-4,  # Figure 2
-    prune_conv=0.15,  # Figure 2
-)
 
 
 def conv2(

@@ -3,21 +3,6 @@
 import tf_keras as keras
 
 from lth_tf.models import layers
-from lth_tf.recipe import Recipe
-
-LENET = Recipe(
-    model="lenet",
-    dataset="mnist",  # Figure 2
-    validation_size=5_000,  # Section 2: "a randomly-sampled 5,000 examples"
-    augment="none",
-    iterations=50_000,  # Figure 2
-    batch_size=60,  # Figure 2
-    optimizer="adam",  # Figure 2
-    learning_rate=1.2e-3,  # Figure 2
-    prune_conv=0.0,
-    prune_dense=0.2,  # Figure 2
-    prune_output=0.1,  # Section 2, footnote: the output layer at half of the rate
-)
 
 
 def lenet(

@@ -8,27 +8,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.models import layers
-from lth_tf.recipe import Recipe
-
-RESNET18 = Recipe(
-    model="resnet18",
-    dataset="cifar10",  # Figure 2
-    validation_size=5_000,  # Section 4, as in Section 2
-    augment="flip_crop",  # Appendix I
-    scaling="standardize",  # not stated; see docs/measurements.md
-    iterations=30_000,  # Figure 2
-    batch_size=128,  # Figure 2
-    optimizer="momentum",  # Figure 2: SGD 0.1-0.01-0.001, momentum 0.9
-    learning_rate=0.1,  # Figure 2
-    lr_drops=(20_000, 25_000),  # Appendix I
-    weight_decay=1e-4,  # Appendix I
-    prune_conv=0.2,  # Figure 2
-    prune_dense=0.0,  # Figure 2: the output layer is not pruned
-    prune_output=0.0,
-    prune_layers=(("*_shortcut", 0.0),),  # Appendix I: shortcuts are not pruned
-    scope="global",  # Section 4
-    marks=(10_000, 20_000, 30_000),  # Figure 8
-)
 
 
 def resnet18(

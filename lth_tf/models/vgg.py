@@ -7,26 +7,6 @@ then average pooling and one dense layer.
 import tf_keras as keras
 
 from lth_tf.models import layers
-from lth_tf.recipe import Recipe
-
-VGG19 = Recipe(
-    model="vgg19",
-    dataset="cifar10",  # Figure 2
-    validation_size=5_000,  # Section 4, as in Section 2
-    augment="flip_crop",  # Appendix I
-    scaling="standardize",  # not stated; see docs/measurements.md
-    iterations=112_480,  # Figure 2: 112K, 160 epochs of 703 iterations
-    batch_size=64,  # Figure 2
-    optimizer="momentum",  # Figure 2: SGD 0.1-0.01-0.001, momentum 0.9
-    learning_rate=0.1,  # Figure 2
-    lr_drops=(56_240, 84_360),  # Appendix I: epochs 80 and 120
-    weight_decay=1e-4,  # Appendix I
-    prune_conv=0.2,  # Figure 2
-    prune_dense=0.0,  # Figure 2: the output layer is not pruned
-    prune_output=0.0,
-    scope="global",  # Section 4
-    marks=(30_000, 60_000, 112_000),  # Figure 7
-)
 
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 

@@ -1,12 +1,12 @@
 """Devices: which there are, how a training is spread over them, and whether XLA pays on them."""
 
 import functools
-import os
 
 import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
+from lth_tf.machine import memory, usable_cores
 from lth_tf.pruning.kernels import kernels
 from lth_tf.training.noise import StatelessDropout, random_layers
 from lth_tf.training.team import check_cluster
@@ -47,9 +47,8 @@ def auto_jobs(chains: int) -> int:
     Args:
         chains: trainings that can run at the same time.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    devices = count_gpus() or len(os.sched_getaffinity(0))
-    return max(1, min(chains, devices, memory // _JOB_MEMORY))
+    devices = count_gpus() or usable_cores()
+    return max(1, min(chains, devices, memory() // _JOB_MEMORY))
 
 
 def set_threads(threads: int) -> None:

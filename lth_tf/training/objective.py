@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
-from lth_tf.metric import Metric
+from lth_tf.metric import Metric, known_direction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +41,24 @@ class Objective:
         parts = (self.loss, self.metrics, self.loss_weights)
         return json.dumps(tf.nest.map_structure(_name, parts), sort_keys=True)
 
-    @property
-    def metric(self) -> Metric:
-        """The metric that the model is judged by."""
+    def metric(self, higher_is_better: bool | None = None) -> Metric:
+        """Returns the metric that the model is judged by.
+
+        Args:
+            higher_is_better: whether more of it is better; None if Keras's own metrics tell.
+
+        Raises:
+            UserError: if that is not known.
+        """
         first = next(iter(tf.nest.flatten(self.metrics)), None)
-        return Metric.named("loss" if first is None else _short_name(first))
+        if first is None:
+            return Metric("loss", higher_is_better=False)
+        if higher_is_better is None:
+            higher_is_better = _direction(first)
+        return Metric.named(_short_name(first), higher_is_better)
 
 
+_LOSSES = keras.losses.mean_squared_error.__module__  # where Keras's losses are functions
 CLASSIFICATION = Objective(keras.losses.SparseCategoricalCrossentropy(from_logits=True), "accuracy")
 
 
@@ -78,6 +89,21 @@ def _fresh(metric: Any) -> Any:
     if isinstance(metric, keras.metrics.Metric):
         return type(metric).from_config(metric.get_config())
     return metric
+
+
+def _direction(metric: Any) -> bool | None:
+    """Says whether more of one of Keras's metrics is better, whatever it was named.
+
+    A loss is better the lower it is: as a loss, cosine_similarity is negative, as a metric not.
+    """
+    if isinstance(metric, keras.losses.Loss) or _module(getattr(metric, "_fn", metric)) == _LOSSES:
+        return False
+    of_keras = _module(type(metric)).split(".")[0] == "tf_keras"
+    return known_direction(type(metric).__name__) if of_keras else None
+
+
+def _module(value: Any) -> str:
+    return getattr(value, "__module__", "")
 
 
 def _short_name(value: Any) -> str:

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from lth_tf.analysis.paper import RECIPES
 from lth_tf.data import ImageInfo
 from lth_tf.experiment.plan import Experiment, make_plan
 from lth_tf.experiment.results import Result, metrics_csv
 from lth_tf.experiment.store import Store
+from lth_tf.paper.recipes import RECIPES
 
 START = {
     "time": "2026-11-22T19:39:50+00:00",
@@ -21,7 +21,15 @@ START = {
     "hardware": {"processor": "x86_64", "cores": 2, "memory_gib": 23.5, "gpus": []},
 }
 # How much pruning costs each arm, in points per e-fold of weights removed.
-_COST = {"dense": 0, "ticket": 0, "reinit": 0.4, "random_mask": 0.9, "reorder": 0}
+_COST = {
+    "dense": 0,
+    "ticket": 0,
+    "reinit": 0.4,
+    "random_mask": 0.9,
+    "reorder": 0,
+    "shuffled_mask": 0.6,
+    "random_mask_reinit": 1.1,
+}
 _LAYERS = {
     "lenet": {"dense1/kernel": 235_200, "dense2/kernel": 30_000, "output/kernel": 1_000},
     "resnet18": {
@@ -46,10 +54,23 @@ class Row:
     validation_loss: float
     validation_accuracy: float
     test_accuracy: float | None = None
+    train_accuracy: float | None = None
 
 
-def write_run(folder, model="lenet", finished=None, recipe=None, objective=None, **experiment):
-    """Writes a run directory with made-up numbers; `finished` says of which trainings."""
+def write_run(
+    folder, model="lenet", finished=None, recipe=None, objective=None, older=None, **experiment
+):
+    """Writes a run directory with made-up numbers.
+
+    Args:
+        folder: the run directory.
+        model: its network, and the recipe.
+        finished: says of a training whether it is finished; None: all are.
+        recipe: fields that differ.
+        objective: the loss and metric of a user's network.
+        older: says of a training whether an earlier version measured it; None: none was.
+        **experiment: fields of the experiment.
+    """
     recipe = RECIPES[model].override(**recipe or {})
     experiment = Experiment(recipe=recipe, **experiment)
     image = ImageInfo((28, 28, 1), 10, 60_000, 10_000)
@@ -58,11 +79,11 @@ def write_run(folder, model="lenet", finished=None, recipe=None, objective=None,
         store.begin(experiment, image, START, objective)
     for training in make_plan(experiment):
         if finished is None or finished(training):
-            _write_training(store, recipe, training)
+            _write_training(store, recipe, training, bool(older and older(training)))
     return folder
 
 
-def _write_training(store, recipe, training):
+def _write_training(store, recipe, training, older):
     draw = random.Random(str(training))
     layers = {
         name: (max(1, round(count * 0.8**training.level * (1 - i * 0.01 * training.level))), count)
@@ -79,8 +100,17 @@ def _write_training(store, recipe, training):
     stop = min(max(stop, 100), recipe.iterations)
     store.clear(training)
     step = max(recipe.eval_every, recipe.iterations // 40)
+
+    def loss(iteration):
+        return 0.06 + 2.2 * math.exp(-40 * iteration / stop) + 0.04 * abs(iteration / stop - 1)
+
     rows = [
-        Row(i, None, 1.0, 0.1 + (best - 0.1) * (1 - math.exp(-20 * i / recipe.iterations)))
+        Row(
+            i,
+            loss(i) / 2 if i else None,
+            loss(i),
+            0.1 + (best - 0.1) * (1 - math.exp(-20 * i / recipe.iterations)),
+        )
         for i in range(0, recipe.iterations + 1, step)
     ]
     (store.path(training) / "metrics.csv").write_text(metrics_csv(rows))
@@ -100,6 +130,9 @@ def _write_training(store, recipe, training):
             mark: best - 0.1 * (1 - mark / recipe.iterations) for mark in recipe.marks
         },
         layers=layers,
+        train_accuracy_at_early_stop=None if older else min(1, best + 0.01),
+        train_accuracy_final=None if older else min(1, best + 0.02),
+        validation_accuracy_at_early_stop=None if older else best - 0.001,
     )
     store.finish(training, result)
 

@@ -1,7 +1,7 @@
 """The report on run directories made by hand: its files, its numbers, and what it refuses."""
 
-import base64
 import csv
+import dataclasses
 import html.parser
 import itertools
 import re
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lth_tf import report
 from lth_tf.analysis import canvas
-from lth_tf.analysis.comparison import labels
+from lth_tf.analysis.comparison import comparisons, labels
 from lth_tf.analysis.curves import read_runs
 from lth_tf.analysis.figures import (
     Line,
@@ -23,8 +23,10 @@ from lth_tf.analysis.figures import (
     framed_points,
     paper_lines,
 )
+from lth_tf.analysis.gallery import pictures_of
 from lth_tf.analysis.judging import judge
-from lth_tf.analysis.level_figures import draw_curves, draw_layers
+from lth_tf.analysis.leftovers import keep_only
+from lth_tf.analysis.level_figures import draw_curves, draw_layers, draw_losses
 from lth_tf.analysis.levels import (
     AT_EARLY_STOP,
     EARLY_STOP,
@@ -34,32 +36,46 @@ from lth_tf.analysis.levels import (
     level_points,
     shown_levels,
 )
-from lth_tf.analysis.paper import RECIPES, paper_points, paper_value, published
+from lth_tf.analysis.paper_points import paper_points, paper_value
 from lth_tf.analysis.report import Wanted
+from lth_tf.analysis.tables import measured_table
 from lth_tf.analysis.verdict import margins_for
+from lth_tf.arms import ARMS
 from lth_tf.experiment.plan import Experiment
 from lth_tf.metric import Metric
+from lth_tf.paper.published import published
+from lth_tf.paper.recipes import RECIPES
 
-AGAINST_DENSITY = ("early_stop_iteration", "test_accuracy_at_early_stop", "test_accuracy_final")
-ARMS = ("ticket", "reinit", "random_mask")
+LEADING = ("early_stop_iteration", "test_accuracy_at_early_stop")
+NEWER = (
+    "train_accuracy_at_early_stop",
+    "train_accuracy_final",
+    "validation_accuracy_at_early_stop",
+)
+AGAINST_DENSITY = (*LEADING, "test_accuracy_final", *NEWER)
+SOME_ARMS = ("ticket", "reinit", "random_mask")
 
 
 class Page(html.parser.HTMLParser):
-    """Collects a page's links, images and text."""
+    """Collects a page's links, figures and text, and the identifiers and colours of its figures."""
 
     def __init__(self, text):
         super().__init__()
-        self.references, self.images, self.ids, self.text = [], [], set(), ""
+        self.references, self.figures, self.ids, self.text = [], [], [], ""
+        self.colours, self.parts = set(), []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         """Keeps what refers to something."""
         attributes = dict(attrs)
-        self.ids.add(attributes.get("id"))
-        if tag == "img":
-            self.images.append(attributes["src"])
-        elif {"src", "href"} & attributes.keys():
-            self.references.append(attributes.get("src") or attributes["href"])
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.parts += [tag] if tag in ("strong", "svg", "table", "details", "li") else []
+        if tag == "svg":
+            self.figures.append(attributes["aria-label"])
+        for name in ("src", "href"):
+            self.references += [attributes[name]] if name in attributes and tag != "use" else []
+        style = attributes.get("style", "")
+        self.colours |= {*re.findall(r"(?:fill|stroke): ([^;]+)", style)} - {"none"}
 
     def handle_data(self, data):
         """Keeps the text."""
@@ -78,16 +94,16 @@ def numbers(out):
 def full(make_run, tmp_path_factory):
     """A run directory with all arms and two draws, and its report in the default place."""
     folder = tmp_path_factory.mktemp("full") / "a_run"
-    make_run(folder, rounds=3, replicates=2, arms=ARMS, reinits=2)
+    make_run(folder, rounds=3, replicates=2, arms=SOME_ARMS, reinits=2)
     assert call(folder) == 0
     return folder
 
 
 def test_every_promised_file_is_there(full):
     names = {path.name for path in (full / "report").iterdir()}
-    figures = [*AGAINST_DENSITY, "accuracy_over_iterations", "layers"]
-    drawn = {f"a_run-{figure}.{ending}" for figure in figures for ending in ("png", "svg")}
-    assert names == drawn | {"report.html", "report.md", "levels.csv"}
+    kinds = [*AGAINST_DENSITY, "accuracy_over_iterations", "losses", "layers"]
+    drawn = {f"a_run-{figure}.{ending}" for figure in kinds for ending in ("png", "svg")}
+    assert names == drawn | {"report.html", "report.md", "levels.csv", "figures.sha256"}
     for path in (full / "report").glob("*.png"):
         assert path.read_bytes().startswith(b"\x89PNG\r\n")
 
@@ -110,11 +126,35 @@ def test_levels_csv_has_mean_minimum_and_maximum_over_replicates_and_draws(full)
         assert float(row["density"]) == results[0].density
 
 
+def pictures(*folders):
+    """The figures of a report, not drawn yet, by name."""
+    runs = read_runs(folders)
+    points = {run.name: [*level_points(run.name, run.results), *curve_points(run)] for run in runs}
+    marks = {run.name: run.experiment.recipe.model == "resnet18" for run in runs}
+    every = [point for of_run in points.values() for point in of_run]
+    found = comparisons(runs, every, [*marks.values()])
+    for run in runs:
+        found += pictures_of(run, points[run.name], [], marks[run.name])
+    return {picture.name: picture for picture in found}
+
+
+def legend(picture):
+    """The title of a figure's legend, if it has one, and its labels."""
+    with canvas.style():
+        (found,) = picture.draw().legends
+    texts = [found.get_title(), *found.get_texts()]
+    return [text.get_text() for text in texts if text.get_text()]
+
+
+def verdict_of(run):
+    return judge(run.results, margins_for("mnist"), 100)
+
+
 def plotted(figure):
-    """What a figure's lines show: their y values, without grids, bars and horizontal lines."""
-    (axes,) = figure.axes
+    """What a figure's lines show: their y values, without grids and horizontal lines."""
     return {
         round(float(y), 6)
+        for axes in figure.axes
         for line in axes.lines
         if line.get_linestyle() != "None" and len(line.get_xdata()) > 2
         for y in line.get_ydata()
@@ -148,6 +188,11 @@ def test_levels_csv_has_every_plotted_number(full):
     shown = plotted(draw_curves(points))
     assert len(shown) > 100
     assert shown <= {round(100 * mean, 6) for mean in means["validation_accuracy"]}
+    shown = plotted(draw_losses(points))
+    assert len(shown) > 100
+    assert shown <= {
+        round(mean, 6) for loss in ("validation_loss", "train_loss") for mean in means[loss]
+    }
     assert plotted(draw_layers(points)) <= {round(100 * mean, 6) for mean in means["density"]}
 
 
@@ -164,21 +209,47 @@ def test_the_papers_numbers_are_in_the_csv_the_figure_and_the_table(full):
 
 def test_svg_text_is_text(full):
     svg = (full / "report" / f"a_run-{AT_EARLY_STOP}.svg").read_text()
-    for text in ("weights remaining (%)", "test accuracy at early stopping (%)", "random reinit"):
+    for text in (
+        "weights remaining (%)",
+        "Test accuracy at early stopping (%)",
+        "random reinit (4 trainings)",
+    ):
         assert f">{text}</text>" in svg
 
 
 def test_the_page_has_everything_inside_and_refers_to_nothing_outside(full):
     text = (full / "report" / "report.html").read_text()
     page = Page(text)
-    assert len(page.images) == 5
-    for image in page.images:
-        kind, _, content = image.partition(",")
-        assert kind == "data:image/svg+xml;base64"
-        assert b"</svg>" in base64.b64decode(content)
+    assert len(page.figures) == 9
     assert all(reference[0] == "#" for reference in page.references)
-    assert not re.search(r"url\(|@import|<script|<link", text)
+    assert not re.search(r"url\((?!#)|@import|<script|<link|<img", text)
+    assert {*re.findall(r"url\(#([^)]+)", text)} <= {*page.ids}
+    assert len(page.ids) == len({*page.ids})
     assert 'name="viewport"' in text and "@media print" in text
+
+
+def test_the_page_opens_with_the_verdict_and_the_figures_that_carry_it(full):
+    page = Page((full / "report" / "report.html").read_text())
+    assert page.figures[:2] == ["Early-stopping iteration", "Test accuracy at early stopping"]
+    others = page.parts[page.parts.index("li") :]
+    assert page.parts[:3] == ["strong", "svg", "svg"] and others.count("svg") == 7
+    assert "svg" not in page.parts[page.parts.index("table") :]
+    short = ("Verdict by level", "Measured", "Tickets against controls")
+    text = (full / "report" / "report.html").read_text()
+    assert all(f"<h3>{title}</h3>" in text for title in short)
+    assert re.search(r"<details>\s*<summary>Recipe <span>30 rows", text)
+
+
+def test_every_colour_of_the_figures_has_a_light_and_a_dark_one(full):
+    text = (full / "report" / "report.html").read_text()
+    light, dark = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part))
+        for part in re.split(r"@media[^{]+prefers-color-scheme: dark", text[: text.index("* {")])
+    )
+    used = {colour.removeprefix("var(--").removesuffix(")") for colour in Page(text).colours}
+    assert {"ink", "surface", "blue", "vermilion", "level-1"} <= used <= light.keys()
+    assert light.keys() == dark.keys()
+    assert not {*light.items()} & {*dark.items()}
 
 
 def test_the_page_and_the_markdown_say_the_same(full, capsys):
@@ -186,7 +257,7 @@ def test_the_page_and_the_markdown_say_the_same(full, capsys):
     markdown = (full / "report" / "report.md").read_text()
     call(full)
     headline = capsys.readouterr().out.partition("a_run: ")[2].partition("\n")[0]
-    assert headline.startswith("Winning tickets")
+    assert headline.startswith("No level has at most 25% of the weights")
     for text in (page, re.sub(r"\\(.)", r"\1", markdown)):
         assert headline in text
         for words in (
@@ -200,7 +271,7 @@ def test_the_page_and_the_markdown_say_the_same(full, capsys):
 def test_the_markdowns_links_exist(full):
     markdown = (full / "report" / "report.md").read_text()
     links = re.findall(r"\]\(([^)]+)\)", markdown)
-    assert len(links) == 12
+    assert len(links) == 20
     assert all((full / "report" / link).is_file() for link in links)
 
 
@@ -242,14 +313,14 @@ def test_margins_can_be_given(full, tmp_path, capfd):
     ],
 )
 def test_unfinished_runs_and_single_replicates(make_run, tmp_path, finished, replicates, said):
-    make_run(tmp_path / "r", finished=finished, rounds=2, replicates=replicates, arms=ARMS)
-    assert call(tmp_path / "r") == 0
+    make_run(tmp_path / "r", finished=finished, rounds=2, replicates=replicates, arms=SOME_ARMS)
+    assert call(tmp_path / "r", "--claim_density=0.8") == 0
     text = (tmp_path / "r/report/report.md").read_text()
     assert said in text
     (run,) = read_runs([tmp_path / "r"])
     if len(run.results) < run.planned:
         assert f"{len(run.results)} of {run.planned} trainings are finished" in text
-    assert len(Page((tmp_path / "r/report/report.html").read_text()).images) == text.count("![")
+    assert len(Page((tmp_path / "r/report/report.html").read_text()).figures) == text.count("![")
 
 
 def test_a_deep_network_is_judged_and_drawn_at_its_marks(make_run, tmp_path):
@@ -257,7 +328,11 @@ def test_a_deep_network_is_judged_and_drawn_at_its_marks(make_run, tmp_path):
     assert call(tmp_path / "r") == 0
     names = {path.stem for path in (tmp_path / "r/report").glob("*.png")}
     marks = {f"r-test_accuracy_at_{mark}" for mark in (10_000, 20_000, 30_000)}
-    assert names == marks | {"r-accuracy_over_iterations", "r-layers"}
+    others = ("train_accuracy_final", "accuracy_over_iterations", "losses", "layers")
+    assert names == marks | {f"r-{figure}" for figure in others}
+    page = Page((tmp_path / "r/report/report.html").read_text())
+    assert page.figures[:3] == [f"Test accuracy at iteration {n}0,000" for n in (1, 2, 3)]
+    assert page.parts[:5] == ["strong", "svg", "svg", "svg", "li"]
     text = (tmp_path / "r/report/report.md").read_text()
     assert "judged at iterations 10,000, 20,000, 30,000" in text
     assert "early-stopping iteration, ticket" not in text
@@ -276,19 +351,26 @@ def test_strategies_and_learning_rates_are_compared(make_run, tmp_path):
     make_run(tmp_path / "b", rounds=2, strategy="one_shot", arms=("ticket", "reinit"))
     make_run(tmp_path / "c", "resnet18", rounds=1)
     make_run(tmp_path / "d", "resnet18", rounds=1, recipe={"learning_rate": 0.01})
-    folders = [tmp_path / name for name in "abcd"]
-    assert call(*folders, f"--out={tmp_path / 'out'}") == 0
-    compared = {path.stem for path in (tmp_path / "out").glob("compare-*.png")}
-    marks = {f"compare-resnet18-cifar10-test_accuracy_at_{m}" for m in (10_000, 20_000, 30_000)}
-    assert compared == marks | {f"compare-lenet-mnist-{quantity}" for quantity in AGAINST_DENSITY}
-    svg = (tmp_path / "out" / f"compare-lenet-mnist-{EARLY_STOP}.svg").read_text()
-    assert all(text in svg for text in ("iterative", "one-shot", "random reinit"))
-    svg = (tmp_path / "out/compare-resnet18-cifar10-test_accuracy_at_30000.svg").read_text()
-    assert "learning rate 0.1" in svg and "learning rate 0.01" in svg
-    assert {row["run"] for row in numbers(tmp_path / "out")} == {*"abcd", "paper"}
+    drawn = pictures(*(tmp_path / name for name in "abcd"))
+    compared = {name for name in drawn if name.startswith("compare-")}
+    deep = (*(f"test_accuracy_at_{m}" for m in (10_000, 20_000, 30_000)), "train_accuracy_final")
+    deep = {f"compare-resnet18-cifar10-{quantity}" for quantity in deep}
+    assert compared == deep | {f"compare-lenet-mnist-{quantity}" for quantity in AGAINST_DENSITY}
+    shown = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
+    assert shown == ["iterative (2 replicates)", "one-shot (1 replicate)", "random reinit"]
+    shown = legend(drawn["compare-resnet18-cifar10-test_accuracy_at_30000"])
+    assert shown == ["1 replicate", "learning rate 0.1", "learning rate 0.01"]
+
+
+def test_a_report_on_several_runs_begins_with_their_verdicts(make_run, tmp_path):
+    make_run(tmp_path / "a", rounds=1)
+    make_run(tmp_path / "b", rounds=1, strategy="one_shot")
+    assert call(tmp_path / "a", tmp_path / "b", f"--out={tmp_path / 'out'}") == 0
+    assert {row["run"] for row in numbers(tmp_path / "out")} == {*"ab", "paper"}
     page = Page((tmp_path / "out/report.html").read_text())
-    assert len(page.references) == 4
-    assert {reference[1:] for reference in page.references} <= page.ids
+    assert page.parts[:3] == ["li", "li", "svg"]
+    assert len(page.references) == 2
+    assert {reference[1:] for reference in page.references} <= {*page.ids}
 
 
 def test_runs_are_told_apart(make_run, tmp_path):
@@ -345,12 +427,6 @@ def test_no_tensorflow_is_imported(full, tmp_path):
     assert (tmp_path / "report.html").is_file()
 
 
-def test_the_papers_settings_are_those_of_the_networks():
-    from lth_tf.models import NETWORKS
-
-    assert {name: recipe for name, (_, recipe) in NETWORKS.items()} == RECIPES
-
-
 def test_the_papers_numbers_stand_only_beside_its_setting():
     def experiment(strategy="iterative", model="lenet", **changes):
         recipe = RECIPES[model].override(**changes)
@@ -367,6 +443,73 @@ def test_the_papers_numbers_stand_only_beside_its_setting():
     assert paper_value(experiment(), EARLY_STOP, 0.64) is None
     warm = experiment(model="resnet18", learning_rate=0.03, warmup=20_000)
     assert "11.8%" in published(warm).found
+
+
+def test_what_an_earlier_version_did_not_measure_is_left_out(make_run, tmp_path):
+    make_run(tmp_path / "old", rounds=1, replicates=2, older=lambda training: True)
+    make_run(tmp_path / "mixed", rounds=1, replicates=2, older=lambda training: training.replicate)
+    make_run(tmp_path / "grown", rounds=1, older=lambda training: training.level == 0)
+    runs = read_runs([tmp_path / name for name in ("old", "mixed", "grown")])
+    drawn = pictures(*(run.store.folder for run in runs)).keys()
+    assert not drawn & {f"old-{quantity}" for quantity in NEWER}
+    assert {f"{name}-{quantity}" for name in ("mixed", "grown") for quantity in NEWER} <= drawn
+    old, mixed, grown = (level_points(run.name, run.results) for run in runs)
+    assert {(p.arm, p.n) for p in mixed if p.quantity in NEWER} == {("dense", 1), ("ticket", 1)}
+    table = measured_table(runs[0], old, verdict_of(runs[0]))
+    assert not any("training" in column for column in table.columns[4:])
+    table = measured_table(runs[2], grown, verdict_of(runs[2]))
+    place = table.columns.index("training accuracy at early stopping (%)")
+    assert [row[place : place + 3].count("-") for row in table.rows] == [3, 0]
+
+
+def test_every_arm_is_drawn_with_how_many_replicates_are_behind_it(make_run, tmp_path):
+    make_run(tmp_path / "all", rounds=1, replicates=2, arms=tuple(ARMS))
+    make_run(
+        tmp_path / "some",
+        rounds=1,
+        replicates=3,
+        seed=1,
+        arms=("ticket", "reinit"),
+        reinits=2,
+        finished=lambda training: training.level == 0 or training.replicate != 1,
+    )
+    drawn = pictures(tmp_path / "all", tmp_path / "some")
+    names = [arm.label for arm in ARMS.values()]
+    assert legend(drawn[f"all-{EARLY_STOP}"])[:8] == ["2 replicates", "dense network", *names]
+    # One replicate has no ticket yet: each arm says how many are behind it.
+    assert legend(drawn[f"some-{EARLY_STOP}"])[:3] == [
+        "dense network (3 replicates)", "tickets (2 replicates)", "random reinit (4 trainings)",
+    ]  # fmt: skip
+    together = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
+    assert together == ["all (2 replicates)", "some (2 to 3 replicates)", *names[1:]]
+
+
+def test_names_that_look_like_formulas_or_hidden_labels_are_shown(make_run, tmp_path):
+    names = ("x$_{$1", "_y")
+    for seed, name in enumerate(names):
+        make_run(tmp_path / name, rounds=1, seed=seed)
+    picture = pictures(*(tmp_path / name for name in names))[f"compare-lenet-mnist-{EARLY_STOP}"]
+    _, svg = canvas.write_figure(picture.draw, tmp_path, "both")
+    texts = re.findall(r">([^<>]+)</text>", svg.read_text())
+    assert {*names} <= {text.lstrip("\u200b") for text in texts}
+
+
+def test_figures_of_an_earlier_report_are_removed_and_nothing_else(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=1)
+    out = tmp_path / "out"
+    out.mkdir()
+    earlier = [out / "old.png", out / "old.svg", out / "changed.svg"]
+    for path in earlier:
+        path.write_text(path.name)
+    keep_only(out, earlier)
+    (out / "changed.svg").write_text("a user's")
+    (out / "own.png").write_text("old.png")
+    assert call(tmp_path / "r", f"--out={out}") == 0
+    assert not {"old.png", "old.svg"} & {path.name for path in out.iterdir()}
+    assert (out / "changed.svg").is_file() and (out / "own.png").is_file()
+    assert len([*out.glob("r-*.svg")]) == 9
+    listed = (out / "figures.sha256").read_text()
+    assert listed.count("\n") == 18 and "old" not in listed
 
 
 def test_curves_are_drawn_of_the_levels_nearest_the_papers(make_run, tmp_path):
@@ -394,6 +537,23 @@ def test_what_is_far_worse_than_the_best_does_not_squeeze_the_others():
     assert not frame.cuts and frame.low < -1 and frame.high > 30
 
 
+def test_axes_do_not_collapse_around_the_best():
+    frame = frame_of(
+        [point(1, 1, 1), point(1, 1, 1), point(0.97, 0.96, 0.98), point(0.5, 0.5, 0.5)]
+    )
+    assert frame.cuts and frame.low < 0.96 and frame.high > 1
+    error = Metric.named("mean_absolute_error")
+    frame = frame_of(
+        [point(1e-9, 0, 2e-9), point(0.02, 0.01, 0.03), point(0.03, 0.03, 0.04)], error
+    )
+    assert frame.high >= 0.02
+    frame = frame_of([point(0.5, 0.5, 0.5)])
+    assert frame.low < 0.5 < frame.high
+    never = dataclasses.replace(point(0, 0, 0), quantity=EARLY_STOP)
+    (axes,) = draw_quantity(arm_lines([never], EARLY_STOP), EARLY_STOP).axes
+    assert axes.get_ylim()[1] > 0
+
+
 def test_density_runs_downwards_on_a_logarithmic_axis(full):
     (run,) = read_runs([full])
     points = level_points("", run.results)
@@ -405,13 +565,16 @@ def test_density_runs_downwards_on_a_logarithmic_axis(full):
 
 
 def test_the_headlines_level_stands_out_and_untested_ones_are_in_brackets(full, tmp_path):
-    text = (full / "report/report.md").read_text()
-    assert "| **1** | **79.9%** | **supported** |" in text
-    assert call(full, f"--out={tmp_path}", "--margin_accuracy=0", "--margin_iterations=0") == 0
-    text = (tmp_path / "report.md").read_text()
-    first, second = re.findall(r"^\| [12] \| [\d.]+% \| (\S+) \|", text, re.MULTILINE)[:2]
-    assert (first[0], second[0]) == ("i", "(")
-    assert "Verdicts in brackets are for information" in text
+    def written(*flags):
+        assert call(full, f"--out={tmp_path}", "--claim_density=0.8", *flags) == 0
+        return (tmp_path / "report.md").read_text()
+
+    assert "| **1** | **79.9%** | **supported** | **claim** |" in written()
+    text = written("--margin_accuracy=0", "--margin_iterations=0")
+    first, second = re.findall(r"^\| [12] \| [\d.]+% \| (\S+ \| \S+) \|", text, re.MULTILINE)[:2]
+    assert (first, second[0]) == ("inconclusive | claim", "(")
+    assert second.endswith(") | no")
+    assert "first level with at most 80% of the weights" in text
 
 
 def test_effects_that_are_shown_are_said_to_be(full):
@@ -464,10 +627,9 @@ def test_the_margin_of_an_error_is_in_its_own_unit(make_run, tmp_path):
 
 
 def test_runs_with_different_metrics_share_the_figure_of_iterations_only(make_run, tmp_path):
-    runs = [
+    drawn = pictures(
         make_run(tmp_path / "accuracy", rounds=1),
         make_run(tmp_path / "error", rounds=1, objective={"metric": "mean_absolute_error"}),
-    ]
-    assert call(*runs, f"--out={tmp_path / 'out'}") == 0
-    compared = {path.stem for path in (tmp_path / "out").glob("compare-*")}
+    )
+    compared = {name for name in drawn if name.startswith("compare-")}
     assert compared == {"compare-lenet-mnist-early_stop_iteration"}

@@ -1,4 +1,7 @@
-"""The verdict, from results made by hand; the numbers are worked out in the comments."""
+"""The verdict, from results made by hand; the numbers are worked out in the comments.
+
+`test_sequence.py` has which levels are tested and claimed.
+"""
 
 import math
 import subprocess
@@ -16,7 +19,7 @@ from lth_tf.experiment.results import Result
 from lth_tf.metric import Metric
 
 MARGINS = Margins(accuracy=0.002, iterations=0.10)
-DENSITIES = [1.0, 0.8, 0.64, 0.512, 0.4096]
+DENSITIES = [1.0, 0.25, 0.2, 0.16, 0.128]
 ACCURACY, ITERATION = "test accuracy at early stopping", "early-stopping iteration"
 LAST = 5000
 close = pytest.approx
@@ -51,8 +54,9 @@ def tickets(level, changes, iterations=None, arm="ticket"):
     return [result(r, level, arm, 0.97 + change, j) for r, (change, j) in pairs]
 
 
-def verdict(*results, margins=MARGINS, grid=100, marks=()):
-    return judge([r for group in results for r in group], margins, grid, marks)
+def verdict(*results, margins=MARGINS, grid=100, marks=(), earlier=None):
+    together = [r for group in results for r in group]
+    return judge(together, margins, grid, marks, earlier=earlier)
 
 
 def level(*results, **settings):
@@ -106,7 +110,7 @@ def test_five_replicates_that_are_superior():
     bounds = (iteration.estimate.lower, iteration.estimate.upper)
     assert bounds == close((0.313349, 0.797831), rel=1e-5)
     assert outcomes(judged) == ["superior", "superior"] and judged.outcome == "superior"
-    assert (judged.level, judged.density, judged.replicates) == (1, 0.8, (0, 1, 2, 3, 4))
+    assert (judged.level, judged.density, judged.replicates) == (1, 0.25, (0, 1, 2, 3, 4))
     assert judged.holding == 5 and judged.holding_interval == close((0.025**0.2, 1))
 
 
@@ -125,7 +129,7 @@ def test_two_replicates_leave_wide_bounds():
 def test_one_replicate_is_not_enough():
     judged = level(dense(1), tickets(1, [0.01], [500]))
     assert outcomes(judged) == ["not enough replicates"] * 2
-    assert judged.outcome == Outcome.NOT_ENOUGH and judged.tested
+    assert judged.outcome == Outcome.NOT_ENOUGH and judged.tested == "claim"
     assert judged.endpoints[0].estimate.mean == close(0.01)
     assert judged.endpoints[1].estimate.mean == close(0.5)
     assert (judged.holding, judged.holding_interval) == (1, close((0.025, 1)))
@@ -321,32 +325,49 @@ def test_a_level_without_tickets_is_not_judged():
     assert [v.level for v in found.levels] == [2]
 
 
-# The sequence and its headline
+# Minima at the last evaluation
 
 
-def sequence(*changes):
-    """Levels of three equal replicates each, 0 points superior, -0.1 supported, -1 refuted."""
-    return verdict(dense(3), *(tickets(n, [c] * 3) for n, c in enumerate(changes, 1)))
+@pytest.mark.parametrize(
+    ("tickets_at", "dense_at", "outcome", "censored"),
+    [
+        # j' is later than it seems: what passes is not known to, what is refuted is all the more.
+        ([LAST] * 3, [6000] * 3, "inconclusive", True),
+        ([LAST] * 3, [LAST] * 3, "inconclusive", True),
+        ([LAST] * 3, [1000] * 3, "refuted", False),
+        # j is later than it seems: what is refuted is not known to be, what passes does so all the
+        # more.
+        ([1000] * 3, [LAST] * 3, "superior", False),
+        ([6000] * 3, [LAST] * 3, "inconclusive", True),
+        # One that is known is enough for the bounds to speak.
+        ([LAST, LAST, LAST - 1], [LAST] * 3, "supported", False),
+    ],
+)
+def test_a_level_whose_every_minimum_is_at_the_end_does_not_pass(
+    tickets_at, dense_at, outcome, censored
+):
+    networks = [result(r, 0, "dense", 0.97, j) for r, j in enumerate(dense_at)]
+    accuracy, iteration = level(networks, tickets(1, [0.001] * 3, tickets_at)).endpoints
+    assert (iteration.outcome, iteration.censored) == (outcome, censored)
+    assert (accuracy.outcome, accuracy.censored) == ("superior", False)
 
 
-def test_levels_are_tested_up_to_the_first_that_does_not_pass():
-    found = sequence(0.0, -0.001, -0.01, 0.0)
-    assert [v.outcome for v in found.levels] == ["superior", "supported", "refuted", "superior"]
-    assert [v.tested for v in found.levels] == [True, True, True, False]
-    assert found.headline is found.levels[1] and found.headline_density == 0.64
+def test_minima_of_replicates_without_a_pair_do_not_count():
+    networks = dense(2, iteration=LAST)
+    judged = level(networks, tickets(1, [0.0] * 3, [LAST, LAST, 1000]))
+    assert judged.endpoints[1].censored and judged.outcome == "inconclusive"
 
 
-def test_the_sequence_may_pass_to_its_end_or_not_at_all():
-    assert sequence(-0.001, 0.0).headline_density == 0.64
-    none = sequence(-0.01, 0.0, 0.0)
-    assert none.headline is None and none.headline_density is None
-    assert [v.tested for v in none.levels] == [True, False, False]
+def test_a_ticket_whose_minimum_is_at_the_end_is_not_known_to_be_as_early():
+    judged = level(dense(3, iteration=LAST), tickets(1, [0.0] * 3, [LAST, LAST, LAST - 1]))
+    assert judged.holding == 1
 
 
-def test_too_few_replicates_end_the_sequence():
-    found = verdict(dense(3), tickets(1, [0.0] * 3), tickets(2, [0.0]), tickets(3, [0.0] * 3))
-    assert [v.tested for v in found.levels] == [True, True, False]
-    assert found.headline_density == 0.8
+def test_an_effect_on_iterations_is_not_shown_where_no_ticket_reached_its_minimum():
+    later = [result(r, 1, "reinit_0", 0.90, 6000 + r) for r in range(3)]
+    for at, shown in (([LAST] * 3, False), ([LAST, LAST, LAST - 1], True)):
+        accuracy, iteration = level(dense(3), tickets(1, [0.0] * 3, at), later).effects
+        assert accuracy.shown and iteration.shown is shown
 
 
 # Deep networks
@@ -380,14 +401,17 @@ def test_deep_networks_are_judged_at_the_marks():
     assert first.arms["ticket"].censored == 0
     assert found.dense.estimates[late].values == (0.90, 0.92)
     assert verdict_sentence(found) == (
-        "Winning tickets down to 80% of the weights: test accuracy at iteration 10,000 +1.00 "
-        "points (at least +1.00), test accuracy at iteration 20,000 +0.00 points (at least +0.00), "
-        "2 replicates."
+        "Winning tickets at 25% of the weights: test accuracy at iteration 10,000 +1.00 points (at "
+        "least +1.00), test accuracy at iteration 20,000 +0.00 points (at least +0.00), "
+        "2 replicates; against random reinit at 25%, test accuracy at iteration 10,000 +10.00 "
+        "points (at least +10.00), test accuracy at iteration 20,000 +0.00 points (at least "
+        "+0.00, not shown)."
     )
     # The last mark alone, and no marks at all.
     last = judge(results, Margins(0.03, 0.1), 100, marks=(20_000,))
     assert [v.outcome for v in last.levels] == ["superior", "supported"]
-    assert "within margins of 3 points, down to 64%" in verdict_sentence(last)
+    said = verdict_sentence(last)
+    assert "from 25% down to 20% of the weights, within margins of 3 points:" in said
     assert judge(results, MARGINS, 100).levels[0].outcome == "refuted"
 
 
@@ -400,15 +424,35 @@ def test_a_mark_that_was_not_recorded_is_named():
 # Sentences
 
 
+def sequence(*changes):
+    """Levels of three equal replicates each, 0 points superior, -0.1 supported, -1 refuted."""
+    return verdict(dense(3), *(tickets(n, [c] * 3) for n, c in enumerate(changes, 1)))
+
+
 def test_the_sentence_of_winning_tickets():
     found = verdict(
         dense(5, iteration=1024),
         tickets(1, [0.001, 0.002, 0.003, 0.004, 0.005], [256, 512, 512, 512, 1024]),
     )
     assert verdict_sentence(found) == (
-        "Winning tickets down to 80% of the weights: test accuracy +0.30 points (at least +0.15), "
+        "Winning tickets at 25% of the weights: test accuracy +0.30 points (at least +0.15), "
         "early stopping after 0.50 times the iterations (at most 0.80), 5 replicates."
     )
+
+
+def test_the_sentence_names_the_effect_against_reinit_at_the_claims_sparsest_level_that_has_it():
+    # Reinits 1, 2, 3 points below: at least 2 - 1.6858544 = 0.31. As late: no effect.
+    reinits = tickets(2, [-0.01, -0.02, -0.03], arm="reinit_0")
+    masks = tickets(3, [-0.5] * 3, arm="random_mask_0")
+    found = verdict(dense(3), *(tickets(n, [0.0] * 3) for n in (1, 2, 3)), reinits, masks)
+    assert verdict_sentence(found) == (
+        "Winning tickets from 25% down to 16% of the weights: at 16%, test accuracy +0.00 points "
+        "(at least +0.00), early stopping after 1.00 times the iterations (at most 1.00), 3 "
+        "replicates; against random reinit at 20%, test accuracy +2.00 points (at least +0.31), "
+        "early stopping after 1.00 times the iterations (at most 1.00, not shown)."
+    )
+    alone = verdict(dense(2), tickets(1, [0.0] * 2), tickets(1, [-0.01], arm="reinit_0"))
+    assert "+1.00 points (one replicate, no bound)" in verdict_sentence(alone)
 
 
 @pytest.mark.parametrize(
@@ -418,29 +462,29 @@ def test_the_sentence_of_winning_tickets():
         (verdict(dense(2)), "No verdict: no ticket has been trained yet."),
         (
             sequence(0.0, -0.001),
-            "Winning tickets, within margins of 0.2 points and 10% of the iterations, down to 64% "
-            "of the weights: test accuracy -0.10 points (at least -0.10), early stopping after "
-            "1.00 times the iterations (at most 1.00), 3 replicates.",
+            "Winning tickets from 25% down to 20% of the weights, within margins of 0.2 points and "
+            "10% of the iterations: at 20%, test accuracy -0.10 points (at least -0.10), early "
+            "stopping after 1.00 times the iterations (at most 1.00), 3 replicates.",
         ),
         (
             sequence(-0.01, 0.0),
-            "No winning ticket found: the first level, 80% of the weights, is refuted: test "
-            "accuracy -1.00 points (-1.00 to -1.00), early stopping after 1.00 times the "
-            "iterations (1.00 to 1.00), 3 replicates. The sequence of tests ends there. Each by "
-            "itself, which claims less, 1 of 2 levels pass, the sparsest with 64% of the weights: "
-            "test accuracy +0.00 points (at least +0.00), early stopping after 1.00 times the "
-            "iterations (at most 1.00).",
+            "No winning ticket found: the first level with at most 25% of the weights, 25%, is "
+            "refuted: test accuracy -1.00 points (-1.00 to -1.00), early stopping after 1.00 times "
+            "the iterations (1.00 to 1.00), 3 replicates. The sequence of tests ends there. Each "
+            "by itself, which claims less, 1 of 2 levels pass, the sparsest with 20% of the "
+            "weights: test accuracy +0.00 points (at least +0.00), early stopping after 1.00 times "
+            "the iterations (at most 1.00).",
         ),
         (  # bounds as in test_two_replicates_leave_wide_bounds
             verdict(dense(2), tickets(1, [0.001, 0.003], [500, 800])),
-            "No winning ticket found: the first level, 80% of the weights, is inconclusive: test "
-            "accuracy +0.20 points (-0.43 to +0.83), early stopping after 0.63 times the "
-            "iterations (0.14 to 2.79), 2 replicates.",
+            "No winning ticket found: the first level with at most 25% of the weights, 25%, is "
+            "inconclusive: test accuracy +0.20 points (-0.43 to +0.83), early stopping after 0.63 "
+            "times the iterations (0.14 to 2.79), 2 replicates.",
         ),
         (  # of one replicate, the sparsest that does as well
             verdict(dense(1), *(tickets(n, [c], [700]) for n, c in enumerate((0, 0.002, -0.1), 1))),
             "Not enough replicates for a verdict, which takes at least 2: in the only one, the "
-            "ticket with 64% of the weights has test accuracy +0.20 points, early stopping after "
+            "ticket with 20% of the weights has test accuracy +0.20 points, early stopping after "
             "0.70 times the iterations.",
         ),
         (
@@ -459,15 +503,95 @@ def test_the_sentence_of_winning_tickets():
                 tickets(1, [-0.01] * 2, [LAST, LAST]),
             ),
             # ln j'/j is ln 5 and 0: mean ln sqrt(5), error ln(5)/2 = 0.804719, times 6.3137515.
-            "No winning ticket found: the first level, 80% of the weights, is refuted: test "
-            "accuracy -1.00 points (-1.00 to -1.00), early stopping after 2.24 times the "
-            f"iterations ({5**-2.65687575:.2f} to {5**3.65687575:.2f}), 2 replicates (lowest "
+            "No winning ticket found: the first level with at most 25% of the weights, 25%, is "
+            "refuted: test accuracy -1.00 points (-1.00 to -1.00), early stopping after 2.24 times "
+            f"the iterations ({5**-2.65687575:.2f} to {5**3.65687575:.2f}), 2 replicates (lowest "
             "validation loss at the last evaluation: 2 of 2 tickets, 1 of 2 dense networks).",
+        ),
+        (
+            verdict(
+                dense(3),
+                *(tickets(n, [0.0] * 3) for n in (1, 2)),
+                margins=Margins(0.002, 0.1, claim_density=0.19),
+            ),
+            "No level has at most 19% of the weights, where the claim of winning tickets begins "
+            "(--claim_density), so that nothing is claimed. The sparsest, 20%, is by itself "
+            "superior: test accuracy +0.00 points (at least +0.00), early stopping after 1.00 "
+            "times the iterations (at most 1.00), 3 replicates.",
+        ),
+        (
+            verdict(dense(1), tickets(1, [-0.1]), margins=Margins(0.002, 0.1, claim_density=0.19)),
+            "No level has at most 19% of the weights, where the claim of winning tickets begins "
+            "(--claim_density), so that nothing is claimed. Not enough replicates for a verdict, "
+            "which takes at least 2: in the only one, no ticket does as well as the dense network.",
         ),
     ],
 )
 def test_sentences(found, sentence):
     assert verdict_sentence(found) == sentence
+
+
+# Trained weights that are kept
+
+
+def before(r):
+    """The dense network's training and those of the levels between, of 5,000 iterations each."""
+    return LAST * r.level if r.arm != "reinit_0" else 0
+
+
+def test_iterations_of_networks_that_keep_their_weights_are_counted_in_total():
+    # The second level's come after 5,000 + 5,000: (10,000 + 2,500) / 2,500 = 5 and 11,000 / 1,000.
+    networks = [result(0, 0, "dense", 0.97, 2500), result(1, 0, "dense", 0.97, 1000)]
+    found = verdict(
+        networks,
+        tickets(1, [0.01] * 2, [0, 0]),
+        tickets(2, [0.01] * 2, [2500, 1000]),
+        tickets(2, [0.0] * 2, [2500, 1000], arm="reinit_0"),
+        earlier=before,
+    )
+    first, second = found.levels
+    assert first.endpoints[1].estimate.values == close((2, 5))
+    assert second.endpoints[1].estimate.values == close((5, 11))
+    assert second.effects[1].estimate.values == close((5, 11))
+    assert second.arms["ticket"].estimates[second.endpoints[1].name].values == (12_500, 11_000)
+    assert second.holding == 0
+    assert found.keeps_weights and found.subject == "pruned network"
+
+
+def test_what_keeps_its_weights_is_compared_in_total_and_called_no_ticket():
+    found = verdict(dense(2, iteration=2500), tickets(1, [-0.001] * 2, [2500] * 2), earlier=before)
+    assert verdict_sentence(found) == (
+        "Pruned networks that keep their trained weights are not shown to do as well as the dense "
+        "network at equal total iterations: the first level with at most 25% of the weights, 25%, "
+        "is refuted: test accuracy -0.10 points (-0.10 to -0.10), early stopping after 3.00 times "
+        "the iterations, those of earlier trainings included (3.00 to 3.00), 2 replicates. In test "
+        "accuracy alone, each by itself, which claims less, 1 of 1 levels pass, the sparsest with "
+        "25% of the weights: test accuracy -0.10 points (at least -0.10)."
+    )
+    # As good at once, beside a dense network that took all of its own training but an evaluation.
+    early = verdict(dense(2, iteration=LAST - 1), tickets(1, [0.0] * 2, [0, 0]), earlier=before)
+    assert verdict_sentence(early).startswith(
+        "Pruned networks that keep their trained weights do as well as the dense network at equal "
+        "total iterations, at 25% of the weights, within margins of 0.2 points and 10% of the "
+        "iterations: test accuracy +0.00 points (at least +0.00)"
+    )
+
+
+@pytest.mark.parametrize("density", [0.25, 0.1])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("change", [0.01, -0.5])
+@pytest.mark.parametrize("marks", [(), (1000,)])
+def test_no_sentence_calls_what_keeps_its_weights_a_ticket(density, count, change, marks):
+    at = {1000: 0.97 + change}
+    networks = [result(r, 0, "dense", 0.97, at={1000: 0.97}) for r in range(count)]
+    found = [result(r, 1, "ticket", 0.97 + change, at=at) for r in range(count)]
+    margins = Margins(0.002, 0.1, claim_density=density)
+    sentence = verdict_sentence(
+        verdict(networks, found, margins=margins, marks=marks, earlier=before)
+    )
+    assert "ticket" not in sentence and "Winning" not in sentence
+    if marks:
+        assert "total iterations" not in sentence
 
 
 def test_judging_knows_no_tensorflow():

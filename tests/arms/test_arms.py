@@ -18,7 +18,7 @@ from lth_tf.experiment.store import Store
 from lth_tf.experiment.tickets import initial_weights
 from lth_tf.experiment.worker import make_order
 from lth_tf.lottery.next_level import prune, rewind
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.streams import Streams
 
 ARMS = ("ticket", "reinit", "random_mask", "shuffled_mask", "random_mask_reinit", "reorder")

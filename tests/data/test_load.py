@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,6 @@ def run_python(code, *args, **environment):
         text=True,
         cwd=REPOSITORY,
         env=os.environ | environment,
-        timeout=60,
     )
 
 
@@ -114,44 +113,50 @@ def test_a_folder_that_cannot_be_written_costs_the_cache_only(tiny_root, caplog,
     assert not list(tiny_root.rglob("*safetensors*"))
 
 
-def test_offline_the_user_is_told_within_seconds(tmp_path):
+OFFLINE = """
+import sys
+import tensorflow_datasets as tfds
+from lth_tf.data import load
+# It would try for minutes.
+tfds.core.DatasetBuilder.download_and_prepare = lambda *_, **__: sys.exit("TFDS was asked")
+load("cifar10", sys.argv[1])
+"""
+
+
+def test_offline_the_user_is_told_before_tfds_tries(tmp_path):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         proxy = f"http://127.0.0.1:{unused.getsockname()[1]}"
         names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
         environment = dict.fromkeys(names, proxy) | {"no_proxy": "", "NO_PROXY": ""}
-        code = "import sys; from lth_tf.data import load; load('cifar10', sys.argv[1])"
-        start = time.monotonic()
-        result = run_python(code, tmp_path, **environment)
-        seconds = time.monotonic() - start
+        result = run_python(OFFLINE, tmp_path, **environment)
     message = result.stderr.strip().splitlines()[-1]
     assert message.startswith("lth_tf.errors.UserError: --dataset=cifar10: ")
     for part in (str(tmp_path), "www.cs.toronto.edu", "tfds.load('cifar10')", "--data_dir"):
         assert part in message
     assert "--dataset=mnist_5k" in message
-    assert seconds < 15
 
 
 def test_only_hosts_that_answer_in_time_count(monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        start = time.monotonic()
         assert not reach.any_answers([f"http://127.0.0.1:{silent.getsockname()[1]}"], timeout=0.3)
-        assert time.monotonic() - start < 2
     code = "import http.server as s; s.test(s.SimpleHTTPRequestHandler, port=0)"
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as server:
         port = server.stdout.readline().split()[5].decode()
-        assert reach.any_answers(["http://127.0.0.1:1", f"http://127.0.0.1:{port}/missing"])
+        urls = ["http://127.0.0.1:1", f"http://127.0.0.1:{port}/missing"]
+        assert reach.any_answers(urls, timeout=600)
         server.terminate()
 
 
 def test_a_lookup_that_hangs_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(reach, "_answers", lambda *_: time.sleep(3))
-    start = time.monotonic()
+    end, ended = threading.Event(), []
+    monkeypatch.setattr(reach, "_answers", lambda *_: ended.append(end.wait(600)) or True)
     assert not reach.any_answers(["http://a", "http://b"], timeout=0.1)
-    assert time.monotonic() - start < 2
+    assert not ended
+    end.set()
 
 
 def test_a_failing_download_is_told_in_one_line(tmp_path, monkeypatch):

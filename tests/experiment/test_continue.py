@@ -2,69 +2,71 @@
 
 import hashlib
 import json
-import os
-import random
 import shutil
 import signal
-import time
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-RANDOM = random.Random()  # another moment each time
+from lth_tf.files import temporary_path
 
 
 def test_a_run_killed_again_and_again_ends_like_one_that_was_not(
-    reference, reference_flags, outcome, start, wait_for, tmp_path
+    reference, reference_flags, outcome, start, stop_at, tmp_path
 ):
     flags = (*reference_flags, "--checkpoint_every=0")
     folder = tmp_path / "e"
 
-    def kill(number, file, delay=0.0):
-        process = start(tmp_path, *flags)
-        wait_for(process, folder, f"replicate_00/{file}")
-        time.sleep(delay)
-        os.kill(process.pid, number)
-        process.join(60)
+    def kill(number, step, count=1):
+        process = start(tmp_path, *flags, before=stop_at(step, count, number))
+        process.join()
         return process.exitcode
 
-    # Anywhere in the first training: there may be no checkpoint yet.
-    code = kill(signal.SIGKILL, "level_00/dense/events*", RANDOM.uniform(0, 0.5))
-    assert code == -signal.SIGKILL
+    # In the first training: there is no checkpoint yet.
+    step = "os.rename .*level_00/dense/checkpoint"
+    assert kill(signal.SIGKILL, step) == -signal.SIGKILL
     # Inside a round, as a person and as a scheduler does it.
     for number, ticket in ((signal.SIGINT, "level_01/ticket"), (signal.SIGTERM, "level_02/ticket")):
-        assert kill(number, f"{ticket}/checkpoint.safetensors") == 130
+        assert kill(number, f"os.rename .*{ticket}/checkpoint", 2) == 130
         left = {path.name for path in (folder / "replicate_00" / ticket).iterdir()}
         assert "checkpoint.safetensors" in left and "result.json" not in left
         lines = (tmp_path / "log").read_text().splitlines()
         assert lines[-1] == "Stopped. The same command continues it."
         assert "Traceback" not in "".join(lines)
     # Just when a round is complete.
-    assert kill(signal.SIGKILL, "level_02/ticket/result.json") == -signal.SIGKILL
+    step = "os.remove .*level_02/ticket/checkpoint"
+    assert kill(signal.SIGKILL, step) == -signal.SIGKILL
+    assert (folder / "replicate_00/level_02/ticket/result.json").exists()
 
     # What a kill leaves if it hits the moment between two steps of writing.
-    (folder / "results.csv.0.tmp").touch()
-    (folder / "replicate_00/level_00/dense/checkpoint.safetensors").touch()
+    dense = folder / "replicate_00/level_00/dense"
+    temporary_path(folder / "results.csv").touch()
+    temporary_path(dense / "saved_model").mkdir()
+    (dense / "checkpoint.safetensors").touch()
+    (folder / "notes.tmp").touch()  # a user's
     process = start(tmp_path, *flags)
-    process.join(120)
+    process.join()
     assert process.exitcode == 0
     assert outcome(folder) == outcome(reference)
-    assert not list(folder.rglob("checkpoint*")) and not list(folder.rglob("*.tmp"))
+    assert not list(folder.rglob("checkpoint*"))
+    assert list(folder.rglob("*.tmp")) == [folder / "notes.tmp"]
     assert len(json.loads((folder / "experiment.json").read_text())["starts"]) == 5
 
 
 def test_a_killed_run_that_rewinds_to_a_later_iteration_ends_the_same(
-    rewound, rewound_flags, outcome, start, wait_for, tmp_path
+    rewound, rewound_flags, outcome, start, stop_at, tmp_path
 ):
     flags = (*rewound_flags, "--checkpoint_every=0")
     for training in ("level_00/dense", "level_01/ticket"):
-        process = start(tmp_path, *flags)
-        wait_for(process, tmp_path / "e", f"replicate_00/{training}/checkpoint.safetensors")
-        process.kill()
-        process.join(60)
-        assert not (tmp_path / "e/replicate_00" / training / "result.json").exists()
+        step = f"os.rename .*{training}/checkpoint"
+        process = start(tmp_path, *flags, before=stop_at(step, 3))
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        folder = tmp_path / "e/replicate_00" / training
+        assert (folder / "checkpoint.safetensors").exists()
+        assert not (folder / "result.json").exists()
     process = start(tmp_path, *flags)
-    process.join(120)
+    process.join()
     assert process.exitcode == 0
     assert outcome(tmp_path / "e") == outcome(rewound)
 
@@ -72,10 +74,11 @@ def test_a_killed_run_that_rewinds_to_a_later_iteration_ends_the_same(
 def test_a_second_process_on_a_directory_is_refused(
     reference_flags, run, start, wait_for, tmp_path, capfd
 ):
-    process = start(tmp_path, *reference_flags)
+    flags = (*reference_flags, "--iterations=10000000")
+    process = start(tmp_path, *flags)
     wait_for(process, tmp_path / "e", "experiment.json")
     before = (tmp_path / "e/experiment.json").read_bytes()
-    assert run(tmp_path, *reference_flags) == 1
+    assert run(tmp_path, *flags) == 1
     assert process.is_alive()
     process.kill()
     process.join()

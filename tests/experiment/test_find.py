@@ -1,16 +1,21 @@
 """A user's own network and data go the way of the paper's: found, continued, exported, refused."""
 
+import json
+import os
 import sys
 
 import numpy as np
 import pytest
 import tf_keras as keras
+from safetensors.numpy import load_file
 
 import lth_tf
 from lth_tf import UserError, find_tickets, main
 from lth_tf.experiment.given import Given
+from lth_tf.experiment.network import Network
 from lth_tf.experiment.run import run_experiment
 from lth_tf.experiment.store import Store
+from lth_tf.metric import Metric
 
 # As in a user's module.
 MODULE = """
@@ -38,6 +43,15 @@ def network():
     x = L.Dropout(0.2)(L.Dense(16, activation="relu")(L.Flatten()(x)))
     model = keras.Model(inputs, L.Dense(3, activation="softmax")(x))
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def unknown():
+    def snr(targets, outputs):
+        return keras.backend.mean(outputs)
+
+    model = network()
+    model.compile(loss="sparse_categorical_crossentropy", metrics=[snr])
     return model
 """
 RECIPE = lth_tf.Recipe(iterations=60, eval_every=10, batch_size=20, learning_rate=0.01)
@@ -85,6 +99,23 @@ def test_returns_results_tickets_and_a_report(found, mine):
     }
 
 
+def test_reading_draws_nothing_and_writes_nothing(found, monkeypatch):
+    def drawn(*_):
+        raise AssertionError("the initial weights are stored")
+
+    monkeypatch.setattr(Network, "build", drawn)
+    monkeypatch.setattr(os, "replace", lambda *_: pytest.fail("something is written"))
+    before = {path: path.stat().st_mtime_ns for path in found.folder.rglob("*")}
+    run = lth_tf.Found(found.folder)
+    assert "2 replicates" in run.verdict
+    theta = load_file(found.folder / "replicate_00/level_00/dense/initial.safetensors")
+    for ticket in (run.ticket(0), run.tickets[2]):
+        for name, array in theta.items():
+            kept = np.where(ticket.masks.get(name, True), array, 0)
+            np.testing.assert_array_equal(ticket.weights[name], kept)
+    assert {path: path.stat().st_mtime_ns for path in found.folder.rglob("*")} == before
+
+
 def test_by_name_in_two_jobs_it_is_the_same(found, mine, tmp_path, outcome):
     flags = ("--model=mine:network", "--dataset=mine:data", *FLAGS, "--rounds=2", "--replicates=2")
     argv = ["main", *flags, "--arms=ticket,reinit", f"--runs_dir={tmp_path}", "--name=e"]
@@ -96,6 +127,8 @@ def test_by_name_in_two_jobs_it_is_the_same(found, mine, tmp_path, outcome):
         jobs.select_dtypes("number"), alone.select_dtypes("number"), rtol=1e-2, atol=0.05
     )
     assert main.main(["main", *flags, "--dry_run"]) == 0
+    stated = ["--model=mine:unknown", "--dataset=mine:data", "--nohigher_is_better", "--dry_run"]
+    assert main.main(["main", *stated]) == 0
 
 
 def test_noise_goes_on_where_it_stopped(found, mine, tmp_path, outcome):
@@ -126,6 +159,53 @@ def test_other_data_or_another_network_is_refused(found, mine):
         find_tickets(network, *mine.data(), **arguments)
 
 
+def snr(targets, outputs):
+    """A metric of one's own, which Keras does not know."""
+    return keras.backend.mean(targets) * keras.backend.max(outputs, axis=-1)
+
+
+def judged_by_snr():
+    model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(3))
+    model.compile(loss="sparse_categorical_crossentropy", metrics=[snr])
+    return model
+
+
+def test_whether_more_of_ones_own_metric_is_better_is_stated_and_recorded(mine, tmp_path):
+    recipe = lth_tf.Recipe(iterations=2, eval_every=1, batch_size=20)
+    path = tmp_path / "e/experiment.json"
+
+    def find(**stated):
+        find_tickets(judged_by_snr, *mine.data(), recipe, rounds=1, folder=tmp_path / "e", **stated)
+        return json.loads(path.read_text())["objective"]
+
+    found = find(higher_is_better=False)
+    assert (found["metric"], found["higher_is_better"]) == ("snr", False)
+    assert Store(tmp_path / "e").metric() == Metric("snr", False)
+    with pytest.raises(UserError, match=r"metric snr: .*must be said"):
+        find()
+    with pytest.raises(UserError, match="higher_is_better is False there, True here"):
+        find(higher_is_better=True)
+    # An earlier version did not record it: it goes on with what is said now.
+    fields = json.loads(path.read_text())
+    del fields["objective"]["higher_is_better"]
+    path.write_text(json.dumps(fields))
+    with pytest.raises(
+        UserError, match=r'experiment.json: needs "higher_is_better" in "objective"'
+    ):
+        Store(tmp_path / "e").metric()
+    assert find(higher_is_better=True)["higher_is_better"]
+
+
+def test_runs_of_earlier_versions_are_read_by_their_metrics_name(found, tmp_path):
+    fields = json.loads((found.folder / "experiment.json").read_text())
+    assert fields["objective"].pop("higher_is_better")
+    for name, higher in (("accuracy", True), ("logcosh", False), ("auc_1", True)):
+        fields["objective"]["metric"] = name
+        (tmp_path / "experiment.json").write_text(json.dumps(fields))
+        assert Store(tmp_path).metric() == Metric(name, higher)
+
+
 def seeded():
     init = keras.initializers.GlorotUniform(seed=1)
     model = keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Flatten()])
@@ -146,6 +226,7 @@ def bare():
         (seeded, "same initial weights whatever the seed"),
         (bare, "has no dense or convolutional layer"),
         (lambda: None, "must return a tf_keras model"),
+        (judged_by_snr, "metric snr: .*must be said"),
     ],
 )
 def test_refuses_before_anything_is_written(mine, tmp_path, make, message):
@@ -170,6 +251,14 @@ def test_refuses_before_anything_is_written(mine, tmp_path, make, message):
         (
             ("--model=mine:network", "--dataset=mine:data", "--validation_size=7"),
             "--validation_size=7: must be left out, or 50",
+        ),
+        (
+            ("--model=lenet", "--dataset=mnist_5k", "--nohigher_is_better"),
+            "--higher_is_better: must be left out with --model=lenet",
+        ),
+        (
+            ("--model=mine:unknown", "--dataset=mine:data", "--dry_run"),
+            "(--higher_is_better or --nohigher_is_better)",
         ),
     ],
 )

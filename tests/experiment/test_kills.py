@@ -1,8 +1,7 @@
 """A run killed at any moment, any number of times, ends in the bits of one that was not."""
 
-import contextlib
+import concurrent.futures
 import random
-import time
 
 import pytest
 
@@ -11,11 +10,12 @@ NORMALISED = """
 import tf_keras as keras
 from lth_tf import models
 from lth_tf.models import layers
+from lth_tf.paper.recipes import RECIPES, paper_recipe
 
-def build(image_shape, classes, seed, dropout=0.0, width=1.0):
+def build(image_shape, classes, seed, dropout, width, scaling):
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
-    x = layers.scale(images)
+    x = layers.scale(images, scaling)
     x = keras.layers.Conv2D(
         4, 3, strides=2, use_bias=False, kernel_initializer=init("conv"), name="conv"
     )(x)
@@ -24,90 +24,62 @@ def build(image_shape, classes, seed, dropout=0.0, width=1.0):
     x = keras.layers.Flatten(name="flatten")(x)
     return keras.Model(images, layers.output(x, classes, init), name="normalised")
 
-recipe = models.paper_recipe("lenet").override(
+recipe = paper_recipe("lenet").override(
     model="normalised", augment="flip_crop", prune_conv=0.2, batch_size=20
 )
-models.NETWORKS["normalised"] = build, recipe
+models.NETWORKS["normalised"], RECIPES["normalised"] = build, recipe
 """
-# The smaller network is the faster one, and has more to do before it is killed the last time.
-NETWORKS = {"lenet": ("", 400), "normalised": (NORMALISED, 1000)}
+NETWORKS = {"lenet": "", "normalised": NORMALISED}
+SEEDS = {"lenet": 1, "normalised": 2}  # of the moments; any others must do as well
 # Many checkpoints in each of four trainings, and one thread each: both networks run at once.
-FLAGS = ("--eval_every=10", "--rounds=3", "--threads=1", "--checkpoint_every=0")
-# What a process writes before it is killed, how often at most, and the seconds to wait then at
-# most. In sum they leave a part of the run to its last process, however fast the machine is.
+FLAGS = ("--iterations=400", "--eval_every=10", "--rounds=3", "--threads=1", "--checkpoint_every=0")
+# What a process is about to do when it is killed, and the how many-th time of it at most. In sum
+# they leave a part of the run to its last process.
 MOMENTS = [
-    *[("", 0, 1.2)] * 6,  # while it starts, or a little later
-    *[("replicate_*/**/checkpoint.safetensors", 4, 0.05)] * 8,
-    *[("replicate_*/**/*.tmp", 1, 0)] * 3,  # while it writes
-    ("*.tmp", 1, 0),
-    *[("replicate_*/**/result.json", 1, 0.05)] * 2,  # between two rounds
+    *[(r".*/killed", 60)] * 6,  # anything in the run directory: while it starts, or a little later
+    *[(r"os.rename .*checkpoint", 4)] * 8,
+    *[(r"os.rename .*replicate_", 3)] * 3,  # while it writes
+    (r"os.rename .*/killed/[^/]+$", 1),
+    *[(r"os.remove .*checkpoint", 1)] * 2,  # between two rounds
 ]
 
 
 class Story:
     """A run that is killed again and again, and one that is not, of the same experiment."""
 
-    def __init__(self, name, runs_dir, start):
+    def __init__(self, name, runs_dir, start, stop_at):
         self.whole, self.killed = runs_dir / "whole", runs_dir / "killed"
-        self.seed = random.randrange(2**32)
+        self.seed = SEEDS[name]
         self.codes, self.inside, self.half_written = [], 0, 0
-        before, iterations = NETWORKS[name]
-        flags = (*FLAGS, f"--model={name}", f"--iterations={iterations}")
-        self._begin = lambda folder: start(runs_dir, *flags, f"--name={folder.name}", before=before)
+        self._start, self._stop_at = start, stop_at
+        self._before, self._flags = NETWORKS[name], (*FLAGS, f"--model={name}")
 
-    def steps(self):
-        """Runs both; yields whenever it waits."""
-        yield from self._until(lambda: False, self._begin(self.whole))
+    def tell(self):
+        """Runs both."""
+        assert self._run(self.whole) == 0
         chance = random.Random(self.seed)
-        for pattern, most, delay in chance.sample(MOMENTS, len(MOMENTS)):
-            sign = news(self.killed, pattern, chance.randint(1, max(1, most)))
-            process = self._begin(self.killed)
-            if most:
-                yield from self._until(sign, process)
-            end = time.monotonic() + chance.uniform(0, delay)
-            yield from self._until(lambda end=end: time.monotonic() > end, process)
-            process.kill()
-            process.join()
-            self.codes.append(process.exitcode)
+        for step, most in chance.sample(MOMENTS, len(MOMENTS)):
+            code = self._run(self.killed, self._stop_at(step, chance.randint(1, most)))
+            self.codes.append(code)
             checkpoints = self.killed.rglob("checkpoint.safetensors")
             self.inside += any(not path.with_name("result.json").exists() for path in checkpoints)
             self.half_written += any(self.killed.rglob("*.tmp"))
-        self.last = self._begin(self.killed)
-        yield from self._until(lambda: False, self.last)
+        self.last = self._run(self.killed)
+        return self
 
-    def _until(self, sign, process):
-        while process.is_alive() and not sign():
-            yield
-
-
-def news(folder, pattern, count):
-    """A function that says whether `count` files were written since it was made."""
-
-    def written():
-        found = set()
-        for path in folder.glob(pattern or "nothing"):
-            with contextlib.suppress(FileNotFoundError):
-                found.add((path, path.stat().st_mtime_ns))
-        return found
-
-    known, new = written(), set()
-
-    def sign():
-        new.update(written() - known)
-        return len(new) >= count
-
-    return sign
+    def _run(self, folder, before=""):
+        flags = (*self._flags, f"--name={folder.name}")
+        process = self._start(folder.parent, *flags, before=self._before + before)
+        process.join()
+        return process.exitcode
 
 
 @pytest.fixture(scope="module")
-def stories(start, tmp_path_factory):
+def stories(start, stop_at, tmp_path_factory):
     """The stories of both networks, told at the same time."""
-    told = {name: Story(name, tmp_path_factory.mktemp(name), start) for name in NETWORKS}
-    going = [story.steps() for story in told.values()]
-    while going:
-        going = [steps for steps in going if next(steps, "end") != "end"]
-        time.sleep(0.001)
-    return told
+    told = {name: Story(name, tmp_path_factory.mktemp(name), start, stop_at) for name in NETWORKS}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return dict(zip(told, pool.map(Story.tell, told.values()), strict=True))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -117,7 +89,7 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_bits(stories, name, out
     told = f"seed {story.seed}, {story.codes}, {story.inside} inside training, "
     told += f"{story.half_written} while writing\n{log[-3000:]}"
     assert story.codes == [-9] * len(MOMENTS) and len(MOMENTS) >= 20, told
-    assert story.inside >= 5 and story.last.exitcode == 0, told
+    assert story.inside >= 5 and story.half_written >= 4 and story.last == 0, told
     assert outcome(story.killed) == outcome(story.whole), told
     for pattern in ("checkpoint*", "*.tmp"):
         assert not list(story.killed.rglob(pattern)), told

@@ -60,13 +60,14 @@ def test_the_report_names_the_metric_and_has_per_cents_of_other_things_only(foun
     for text in (page, *(path.read_text() for path in out.glob("*.svg"))):
         assert "accuracy" not in text.lower() and "points" not in text
     assert ERROR.number(errors["dense"].mean()) in page
-    shares = {"95%", "10%", *(f"{100 * density:.3g}%" for density in found.results["density"])}
+    densities = {f"{100 * density:.3g}%" for density in found.results["density"]}
+    shares = {"95%", "10%", "25%", *densities}
     without_intervals = re.sub(r"\(\d+ to \d+%\)", "", page)  # of how many tickets are as good
     assert set(re.findall(r"\S+%", without_intervals)) <= shares
     error_figure = (out / "run-test_mean_absolute_error_at_early_stop.svg").read_text()
-    assert ">test mean absolute error at early stopping</text>" in error_figure
+    assert ">Test mean absolute error at early stopping</text>" in error_figure
     curves = (out / "run-mean_absolute_error_over_iterations.svg").read_text()
-    assert ">validation mean absolute error</text>" in curves
+    assert ">Validation mean absolute error</text>" in curves
 
 
 def test_log_and_tensorboard_name_it_too(found, errors):

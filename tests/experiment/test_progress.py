@@ -9,7 +9,7 @@ from rich.console import Console
 
 from lth_tf.experiment import progress
 from lth_tf.experiment.plan import Experiment, make_plan
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.training.measure import Row
 
 

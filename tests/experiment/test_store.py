@@ -3,14 +3,16 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from lth_tf.experiment.plan import Experiment, make_plan
-from lth_tf.models import paper_recipe
+from lth_tf.experiment.plan import Experiment, Training, make_plan
+from lth_tf.experiment.store import Store
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 
 COLUMNS = [
@@ -138,6 +140,22 @@ def test_checksums_are_of_every_other_file_and_right(reference):
         assert checksums.keys() == {path.name for path in folder.iterdir()} - rest
         for name, checksum in checksums.items():
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum
+
+
+def test_every_file_is_on_the_disk_before_result_json_names_it(reference, tmp_path, monkeypatch):
+    shutil.copytree(reference, tmp_path / "e")
+    store, training = Store(tmp_path / "e"), Training(0, 1, "ticket")
+    result = store.result(training)
+    (store.path(training) / "result.json").unlink()
+    shutil.rmtree(store.path(training) / "saved_model")
+    synced, named = set(), []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda f: (synced.add(os.fstat(f).st_ino), fsync(f)))
+    monkeypatch.setattr(os, "replace", lambda *a: (named.append(set(synced)), replace(*a)))
+    store.finish(training, result)
+    (before,) = named
+    assert {path.stat().st_ino for path in store.path(training).iterdir()} <= before
+    assert store.result(training) == result
 
 
 def test_experiment_json_says_what_ran_with_what(reference):

@@ -16,7 +16,7 @@ from lth_tf.experiment.store import Store
 from lth_tf.experiment.tickets import initial_weights, ticket
 from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.rewinding import rewinding_for
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 
 TICKET, REINIT, SHUFFLED = (
     Training(0, 2, arm) for arm in ("ticket", "reinit_0", "shuffled_mask_0")

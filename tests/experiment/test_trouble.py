@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from lth_tf import files
+
 # The kernel then refuses to make any file longer, as it does on a full disk, whoever asks.
 LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
 PYTHON = [Path(sys.prefix), *Path(sys.prefix).parents]
@@ -154,7 +156,7 @@ def test_a_directory_of_a_newer_version_is_told_and_left_alone(
 ):
     path = unfinished / "experiment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
-    (unfinished / "results.csv.0.tmp").touch()
+    files.temporary_path(unfinished / "results.csv").touch()
     before = contents(unfinished)
     assert run(tmp_path, *reference_flags) == 1
     error = capfd.readouterr().err
@@ -164,13 +166,12 @@ def test_a_directory_of_a_newer_version_is_told_and_left_alone(
 
 
 def test_no_clock_changes_a_run(
-    unfinished, reference, reference_flags, outcome, start, wait_for, tmp_path
+    unfinished, reference, reference_flags, outcome, start, stop_at, tmp_path
 ):
     flags = (*reference_flags, "--checkpoint_every=0")
-    process = start(tmp_path, *flags)
-    wait_for(process, unfinished, f"{ROUND}/checkpoint.safetensors")
-    process.kill()
+    process = start(tmp_path, *flags, before=stop_at(f"os.rename .*{ROUND}/checkpoint", 3))
     process.join()
+    assert (unfinished / ROUND / "checkpoint.safetensors").exists()
     assert not (unfinished / ROUND / "result.json").exists()
     next_year = time.time() + 365 * 86400
     for path in unfinished.rglob("*"):

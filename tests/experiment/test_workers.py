@@ -11,7 +11,7 @@ from lth_tf.data import ImageInfo
 from lth_tf.errors import UserError
 from lth_tf.experiment.network import Network
 from lth_tf.experiment.plan import Experiment
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 
 # Momentum: Adam, where a gradient is about 0, divides rounding by rounding.
 FLAGS = (

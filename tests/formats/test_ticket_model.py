@@ -9,6 +9,7 @@ from lth_tf import Ticket, UserError, data, get_masks, mask_layers, models, name
 from lth_tf.experiment.plan import Training
 from lth_tf.experiment.store import Store
 from lth_tf.experiment.tickets import ticket as ticket_of
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.kernels import kernels, snapshot
 
 
@@ -57,7 +58,7 @@ def test_the_model_of_a_runs_ticket_has_the_logits_of_its_training(reference, tm
 
 @pytest.mark.parametrize(("name", "trained"), [("conv2", True), ("resnet18", False)])
 def test_the_model_of_a_known_network_has_all_its_weights(name, trained):
-    recipe = models.paper_recipe(name).override(dropout=0.5)
+    recipe = paper_recipe(name).override(dropout=0.5)
     image = {"image_shape": (16, 16, 2), "classes": 7}
     built = models.build(name, image["image_shape"], image["classes"], 5, recipe.dropout)
     ticket = random_ticket(built, {"recipe": recipe.to_json(), "data": image})

@@ -15,6 +15,7 @@ from lth_tf.lottery.rewinding import (
     LearningRate,
     Nothing,
     ToIteration,
+    iterations_before,
     rewinding_of,
 )
 from lth_tf.recipe import Recipe
@@ -115,6 +116,34 @@ def learning_rates(folder):
     events.Reload()
     found = events.Tensors("learning_rate")
     return {e.step: round(float(tensor_util.make_ndarray(e.tensor_proto)), 8) for e in found}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rewind", "before"),
+    [
+        ("iterative", "lr", {"dense": 0, "ticket": 300, "random_mask_0": 300, "reinit_0": 0}),
+        ("one_shot", "none", {"dense": 0, "ticket": 100, "random_mask_0": 100, "reinit_0": 0}),
+        ("iterative", "20", {"dense": 0, "ticket": 0, "random_mask_0": 0, "reinit_0": 0}),
+    ],
+)
+def test_kept_weights_were_trained_by_all_parents_before(strategy, rewind, before):
+    recipe = Recipe(iterations=100, rewind=rewind)
+    experiment = Experiment(recipe=recipe, rounds=3, strategy=strategy)
+    found = {
+        arm: iterations_before(Training(0, 0 if arm == "dense" else 3, arm), experiment)
+        for arm in before
+    }
+    assert found == before
+
+
+def test_the_run_ends_without_a_word_of_winning(kinds):
+    for folder in kinds.values():
+        log = (folder.parent / "run.log").read_text()
+        report = (folder.parent / "report/report.md").read_text()
+        for text in (log, report):
+            assert "pruned network" in text.lower() and "winning" not in text.lower()
+        assert "early-stopping iteration, earlier trainings included, pruned network / " in report
+        assert "all trainings down to their level, 60 iterations each, came before" in report
 
 
 def test_the_survivors_keep_their_weights(kinds):

@@ -5,6 +5,7 @@ import pytest
 
 from lth_tf import models
 from lth_tf.models.layers import Scaling
+from lth_tf.paper.recipes import RECIPES
 
 KERNELS = {
     "lenet": 266_200,
@@ -18,6 +19,11 @@ KERNELS = {
 
 def kernels(model):
     return {v.name: v.numpy() for v in model.trainable_weights if "kernel" in v.name}
+
+
+def test_each_network_has_its_recipe():
+    assert models.NETWORKS.keys() == RECIPES.keys() == KERNELS.keys()
+    assert all(recipe.model == name for name, recipe in RECIPES.items())
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -7,6 +7,7 @@ import tf_keras as keras
 
 from lth_tf import models
 from lth_tf.errors import UserError
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.kernels import kernels, named_weights, rates
 from lth_tf.pruning.wrapper import wrap
 
@@ -65,7 +66,7 @@ def test_layers_inside_of_a_layer_keep_their_weights_apart():
 
 def test_rates_by_kind_and_by_the_first_pattern_that_fits():
     recipe = dataclasses.replace(
-        models.paper_recipe("conv2"),
+        paper_recipe("conv2"),
         prune_conv=0.1,
         prune_dense=0.2,
         prune_output=0.05,
@@ -80,7 +81,7 @@ def test_rates_by_kind_and_by_the_first_pattern_that_fits():
 
 def test_shortcuts_and_output_of_resnet_are_never_pruned():
     found = kernels(models.build("resnet18", (8, 8, 3), 10, 0))
-    given = rates(found, models.paper_recipe("resnet18"))
+    given = rates(found, paper_recipe("resnet18"))
     never = {k.name: k.size for k in found if not given[k.name]}
     assert never.keys() == {
         "stage2_block1_shortcut/kernel",
@@ -92,6 +93,6 @@ def test_shortcuts_and_output_of_resnet_are_never_pruned():
 
 
 def test_a_pattern_that_fits_no_layer_is_refused():
-    recipe = dataclasses.replace(models.paper_recipe("conv2"), prune_layers=(("dense9", 0.5),))
+    recipe = dataclasses.replace(paper_recipe("conv2"), prune_layers=(("dense9", 0.5),))
     with pytest.raises(UserError, match=r"--prune_layers=dense9=0.5: .* conv, first, last$"):
         rates(kernels(many_layers()), recipe)

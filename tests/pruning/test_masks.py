@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from lth_tf import models
 from lth_tf.errors import UserError
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning import kernels, masks
 
 LENET_LADDER = [
@@ -25,7 +26,7 @@ PRINTED = {
 
 def percent_by_round(name, rounds):
     image_shape = (28, 28, 1) if name == "lenet" else (32, 32, 3)
-    recipe = models.paper_recipe(name)
+    recipe = paper_recipe(name)
     found = kernels.kernels(models.build(name, image_shape, 10, seed=0))
     sizes = {kernel.name: kernel.size for kernel in found}
     counts = masks.remaining_by_round(sizes, kernels.rates(found, recipe), recipe.scope, rounds)

@@ -62,9 +62,9 @@ def network(convolutional, normalised):
 
 STREAMS = Streams(seed=3, replicate=1)
 NETWORKS = {
-    "tiny": (network(convolutional=True, normalised=True), RECIPE),
-    "not_normalised": (network(convolutional=True, normalised=False), RECIPE),
-    "dense": (network(convolutional=False, normalised=False), RECIPE),
+    "tiny": network(convolutional=True, normalised=True),
+    "not_normalised": network(convolutional=True, normalised=False),
+    "dense": network(convolutional=False, normalised=False),
 }
 
 

@@ -6,12 +6,14 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
+from lth_tf.metric import Metric
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.training.chunked import chunked_copy
 from lth_tf.training.evaluation import Evaluator
-from lth_tf.training.objective import objective_of
+from lth_tf.training.objective import Objective, objective_of
 from lth_tf.training.rewind import set_weights
 
+losses, metrics = keras.losses, keras.metrics
 SIZE = 37
 RNG = np.random.default_rng(0)
 INPUTS = RNG.random((SIZE, 6)).astype(np.float32)
@@ -107,7 +109,7 @@ def test_a_loss_that_does_not_average_is_refused():
 
 
 def test_the_first_metric_judges_and_its_name_tells_how():
-    judged = {case: objective_of(make()[0]).metric for case, make in CASES.items()}
+    judged = {case: objective_of(make()[0]).metric() for case, make in CASES.items()}
     assert {case: metric.name for case, metric in judged.items()} == {
         "accuracy, regularised": "accuracy",
         "no metric": "loss",
@@ -119,3 +121,35 @@ def test_the_first_metric_judges_and_its_name_tells_how():
     assert [metric.higher_is_better for metric in judged.values()] == [
         True, False, False, False, True, True,
     ]  # fmt: skip
+
+
+def snr(targets, outputs):
+    """A metric of a user's own."""
+    return tf.reduce_mean(targets * outputs)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "higher"),
+    [
+        # The class tells more than the name that an object was given.
+        (lambda: metrics.MeanSquaredError(name="auc"), "auc", False),
+        (lambda: metrics.SparseCategoricalAccuracy(name="digits"), "digits", True),
+        (lambda: metrics.MeanIoU(2), "mean_io_u", True),
+        # As a loss, cosine_similarity is its negative.
+        (lambda: "cosine_similarity", "cosine_similarity", True),
+        (lambda: losses.cosine_similarity, "cosine_similarity", False),
+        (losses.CosineSimilarity, "cosine_similarity", False),
+        (lambda: metrics.MeanMetricWrapper(losses.cosine_similarity, "auc"), "auc", False),
+    ],
+)
+def test_keras_own_metrics_tell_whatever_they_are_called(make, name, higher):
+    assert Objective("mse", [make()]).metric() == Metric(name, higher)
+
+
+@pytest.mark.parametrize("make", [lambda: snr, lambda: metrics.MeanMetricWrapper(snr, "snr")])
+def test_a_metric_that_is_not_keras_own_must_be_stated(make):
+    objective = Objective("mse", [make()])
+    with pytest.raises(UserError, match=r"metric snr: .*higher_is_better=True or False"):
+        objective.metric()
+    assert objective.metric(False) == Metric("snr", False)
+    assert objective.metric(True) == Metric("snr", True)

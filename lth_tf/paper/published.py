@@ -1,52 +1,12 @@
-"""The paper: its settings and the numbers that it published, to stand beside ours.
-
-Frankle & Carbin, "The Lottery Ticket Hypothesis", ICLR 2019 (arXiv 1803.03635 v5). The settings
-(Figure 2, Appendix I) are those of `lth_tf.models`, whose import takes TensorFlow; a test holds the
-two together.
-"""
+"""What the paper found and the numbers that it published, to stand beside ours."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from lth_tf.analysis.levels import AT_EARLY_STOP, EARLY_STOP, Point
 from lth_tf.experiment.plan import Experiment
-from lth_tf.recipe import Recipe
-
-PAPER = "paper"
-
-_LENET = Recipe(
-    model="lenet", dataset="mnist", validation_size=5_000, augment="none",
-    iterations=50_000, batch_size=60, optimizer="adam", learning_rate=1.2e-3,
-    prune_conv=0.0, prune_dense=0.2, prune_output=0.1,
-)  # fmt: skip
-_CONV2 = Recipe(
-    model="conv2", dataset="cifar10", validation_size=5_000, augment="none",
-    scaling="standardize",
-    iterations=20_000, batch_size=60, optimizer="adam", learning_rate=2e-4,
-    prune_conv=0.1, prune_dense=0.2, prune_output=0.1,
-)  # fmt: skip
-_RESNET18 = Recipe(
-    model="resnet18", dataset="cifar10", validation_size=5_000, augment="flip_crop",
-    scaling="standardize",
-    iterations=30_000, batch_size=128, optimizer="momentum", learning_rate=0.1,
-    lr_drops=(20_000, 25_000), weight_decay=1e-4,
-    prune_conv=0.2, prune_dense=0.0, prune_output=0.0, prune_layers=(("*_shortcut", 0.0),),
-    scope="global", marks=(10_000, 20_000, 30_000),
-)  # fmt: skip
-RECIPES = {
-    "lenet": _LENET,
-    "conv2": _CONV2,
-    "conv4": _CONV2.override(model="conv4", iterations=25_000, learning_rate=3e-4),
-    "conv6": _CONV2.override(
-        model="conv6", iterations=30_000, learning_rate=3e-4, prune_conv=0.15
-    ),
-    "resnet18": _RESNET18,
-    "vgg19": _RESNET18.override(
-        model="vgg19", iterations=112_480, batch_size=64, lr_drops=(56_240, 84_360),
-        prune_layers=(), marks=(30_000, 60_000, 112_000),
-    ),
-}  # fmt: skip
+from lth_tf.experiment.results import AT_EARLY_STOP, EARLY_STOP
+from lth_tf.paper.recipes import RECIPES, differences
 
 # Fields that may differ where the paper's numbers still compare: how long and what is measured.
 _LENIENT = ("iterations", "eval_every", "marks", "precision")
@@ -150,33 +110,3 @@ def published(experiment: Experiment) -> Published | None:
         if entry.strategy == experiment.strategy and not differing:
             return dataclasses.replace(entry, iterations=setting.iterations)
     return None
-
-
-def differences(recipe: Recipe, other: Recipe) -> list[str]:
-    """Lists the fields in which two recipes differ."""
-    return [
-        field.name
-        for field in dataclasses.fields(Recipe)
-        if getattr(recipe, field.name) != getattr(other, field.name)
-    ]
-
-
-def paper_points(experiment: Experiment) -> Sequence[Point]:
-    """Returns the numbers of `published` as points, means of the paper's five trials."""
-    entry = published(experiment)
-    return [
-        Point(PAPER, None, density, "ticket" if density < 1 else "dense", quantity, None, 5, value,
-              None, None)
-        for quantity, values in (entry.numbers if entry else {}).items()
-        for density, value in values.items()
-    ]  # fmt: skip
-
-
-def paper_value(experiment: Experiment, quantity: str, density: float) -> float | None:
-    """Returns the paper's number at a density, or one within 2% of it."""
-    near = [
-        point.mean
-        for point in paper_points(experiment)
-        if point.quantity == quantity and abs(point.density / density - 1) < 0.02
-    ]
-    return near[0] if near else None

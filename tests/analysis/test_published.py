@@ -1,0 +1,107 @@
+"""Reports on runs that were published without their trainings' folders."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lth_tf import report
+from lth_tf.analysis.curves import read_runs
+from lth_tf.experiment.store import Store
+
+PUBLISHED = Path(__file__).parents[2] / "runs/published"
+
+
+def call(*argv):
+    return report.main(["lth_tf.report", *map(str, argv)])
+
+
+@pytest.fixture(scope="module")
+def run(make_run, tmp_path_factory):
+    """A run directory with its report."""
+    folder = tmp_path_factory.mktemp("whole") / "r"
+    arms = ("ticket", "reinit")
+    make_run(folder, rounds=7, replicates=2, arms=arms, reinits=2, recipe={"marks": (500,)})
+    Store(folder).update_results()
+    assert call(folder) == 0
+    return folder
+
+
+@pytest.fixture
+def published(run, tmp_path):
+    """The same without its trainings' folders."""
+    folder = tmp_path / "published" / "r"
+    folder.mkdir(parents=True)
+    for path in ("experiment.json", "results.csv", "report/levels.csv"):
+        shutil.copy(run / path, folder)
+    return folder
+
+
+def test_the_report_is_that_of_the_whole_run(run, published):
+    assert call(published) == 0
+    whole = {path.name: path for path in (run / "report").iterdir()}
+    for path in (published / "report").iterdir():
+        text = path.read_bytes().replace(str(published).encode(), str(run).encode())
+        assert text == whole.pop(path.name).read_bytes(), path.name
+    assert not whole
+
+
+def test_another_name_of_the_folder_is_the_runs(published):
+    renamed = published.rename(published.with_name("renamed"))
+    assert call(renamed) == 0
+    rows = (renamed / "report/levels.csv").read_text().splitlines()[1:]
+    assert {row.partition(",")[0] for row in rows} == {"renamed", "paper"}
+
+
+def test_without_levels_csv_curves_and_layers_are_left_out(published):
+    (published / "levels.csv").unlink()
+    assert call(published) == 0
+    names = {path.stem for path in (published / "report").glob("*.png")}
+    assert "r-early_stop_iteration" in names
+    assert not names & {"r-accuracy_over_iterations", "r-layers"}
+
+
+def test_a_run_with_some_of_its_trainings_is_not_a_published_one(run, published):
+    training = "replicate_00/level_00/dense"
+    shutil.copytree(run / training, published / training)
+    (found,) = read_runs([published])
+    assert [r.arm for r in found.results] == ["dense"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("results.csv", lambda text: text.replace("remaining", "left", 1), "'remaining'"),
+        ("results.csv", lambda text: text.replace("dense,1.0", "dense,all", 1), "'all'"),
+        ("levels.csv", lambda text: text.replace("quantity", "what", 1), "'quantity'"),
+        ("levels.csv", lambda text: text.replace("\nr,", "\ns,", 1), "of one run's report, has r"),
+    ],
+)  # fmt: skip
+def test_damage_is_told_in_one_line(published, capfd, name, change, said):
+    path = published / name
+    path.write_text(change(path.read_text()))
+    assert call(published) == 1
+    error = capfd.readouterr().err
+    assert f"{path}: must " in error and said in error and error.count("\n") == 1
+
+
+def test_what_lies_in_this_repository_can_be_opened():
+    folders = [path.parent for path in sorted(PUBLISHED.glob("*/experiment.json"))]
+    assert {"lenet_iterative", "lenet_one_shot"} <= {folder.name for folder in folders}
+    for run in read_runs(folders):
+        assert len(run.results) == run.planned
+        assert (run.store.folder / "report/report.md").exists()
+
+
+@pytest.mark.parametrize("density", ["0", "1.5", "-1", "nan"])
+def test_a_claims_density_that_is_no_share_is_told(published, capfd, density):
+    assert call(published, f"--claim_density={density}") == 1
+    error = capfd.readouterr().err
+    assert f"--claim_density={density}: must be a share of the weights" in error
+    assert error.count("\n") == 1
+
+
+def test_the_claims_density_moves_the_start(published, capfd):
+    assert call(published, "--claim_density=0.6", "--margin_accuracy=99") == 0
+    text = (published / "report/report.md").read_text()
+    assert "first level with at most 60% of the weights" in text
