@@ -10,10 +10,10 @@ from absl import flags
 
 from lth_tf import main
 from lth_tf.data import ImageInfo
-from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Experiment
+from lth_tf.lottery.network import Network
 from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import Experiment
 
 # The densities (%) that the paper prints, by round; LeNet's are its derived ladder.
 LABELS = {

@@ -6,7 +6,7 @@ An arm that is not registered, as its package is not installed here, is drawn by
 import zlib
 from collections.abc import Iterable
 
-from lth_tf.analysis import canvas
+from lth_tf.analysis.figures import canvas
 from lth_tf.arms import ARMS
 
 

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from lth_tf.benchmark.contest import Contest, has_torch
 from lth_tf.benchmark.task import VALIDATION_BATCH
-from lth_tf.experiment.provenance import describe_start
-from lth_tf.experiment.settings import Settings
+from lth_tf.runs.provenance import describe_start
+from lth_tf.runs.settings import Settings
 
 
 def contest_table(contest: Contest) -> Group:

@@ -18,12 +18,12 @@ import numpy as np
 from lth_tf.arms import ARMS, Arm, Draw
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
-from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Training
-from lth_tf.experiment.store import Store
+from lth_tf.lottery.network import Network
 from lth_tf.lottery.rewinding import Earlier, rewinding_for
 from lth_tf.pruning import masks as pruning
 from lth_tf.pruning.scores import score
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.training.initial_state import InitialState
 from lth_tf.training.invariants import check_pruned

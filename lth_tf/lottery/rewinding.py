@@ -13,13 +13,13 @@ import numpy as np
 from lth_tf.arms import ARMS
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import DENSE, TICKET, Experiment, Training
 from lth_tf.recipe import Recipe
 from lth_tf.registry import Registry
+from lth_tf.runs.experiment import DENSE, TICKET, Experiment, Training
 from lth_tf.training.initial_state import Keep
 
 if TYPE_CHECKING:
-    from lth_tf.experiment.store import Store
+    from lth_tf.runs.store import Store
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,16 +10,16 @@ from safetensors.numpy import load_file
 
 from lth_tf.arms import Draw
 from lth_tf.errors import UserError
-from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Experiment, Training, make_plan
-from lth_tf.experiment.run import run_experiment
-from lth_tf.experiment.settings import Settings
-from lth_tf.experiment.store import Store
-from lth_tf.experiment.tickets import initial_weights
-from lth_tf.experiment.worker import make_order
+from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import prune, rewind
+from lth_tf.lottery.tickets import initial_weights
+from lth_tf.lottery.worker import make_order
 from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import Experiment, Training, make_plan
+from lth_tf.runs.settings import Settings
+from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
+from lth_tf.workflows.run_experiment import run_experiment
 
 ARMS = ("ticket", "reinit", "random_mask", "shuffled_mask", "random_mask_reinit", "reorder")
 FLAGS = (f"--arms={','.join(ARMS)}", "--reinits=2", "--rounds=2", "--iterations=40", "--name=e")

@@ -7,7 +7,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import Experiment, Training
 from lth_tf.lottery.rewinding import (
     REWINDINGS,
     Earlier,
@@ -19,6 +18,7 @@ from lth_tf.lottery.rewinding import (
     rewinding_of,
 )
 from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.training.initial_state import Keep
 
 ARMS = ("ticket", "reinit_0")
