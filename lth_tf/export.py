@@ -83,11 +83,11 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     for name in ("run", "level", "out"):
         if values[name].value is None:
             raise UserError(f"--{name}: must be given; see --help")
-    from lth_tf.experiment.exporting import Export
-    from lth_tf.experiment.plan import DENSE, TICKET, Training
-    from lth_tf.experiment.progress import make_console
-    from lth_tf.experiment.store import Store
+    from lth_tf.lottery.progress import make_console
+    from lth_tf.runs.experiment import DENSE, TICKET, Training
+    from lth_tf.runs.store import Store
     from lth_tf.training.distribution import leave_gpus
+    from lth_tf.workflows.export_ticket import Export
 
     leave_gpus()  # GPUs round otherwise, and the new processes are kept off them as well
     level = values["level"].value

@@ -9,15 +9,15 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
 from lth_tf.importing import names_function
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import CONTROLS, STRATEGIES, Experiment
 from lth_tf.terminal import Terminal
 
 if TYPE_CHECKING:
-    from lth_tf.experiment.settings import Settings
     from lth_tf.formats.ticket import Ticket
+    from lth_tf.runs.settings import Settings
 
 USAGE = """\
 Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
@@ -161,7 +161,7 @@ def ticket_from_flags(values: flags.FlagValues) -> "Ticket | None":
     file, name = values["from_ticket"].value, values["name"].value
     if file is None:
         return None
-    from lth_tf.experiment.transfer import load_ticket
+    from lth_tf.workflows.train_ticket import load_ticket
 
     return load_ticket(Path(file), Path(values["runs_dir"].value) / name if name else None)
 
@@ -181,7 +181,7 @@ def experiment_from_flags(values: flags.FlagValues, ticket: "Ticket | None" = No
     if ticket is None:
         found = {name: flag.value for name, flag in levels.items()}
         return Experiment(recipe=recipe_from_flags(values), **how, **found)
-    from lth_tf.experiment.transfer import transfer
+    from lth_tf.workflows.train_ticket import transfer
 
     given = {name: flag.value for name, flag in levels.items() if flag.present}
     return transfer(ticket, {**_recipe_fields(values), **given}, **how)
@@ -197,7 +197,7 @@ def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
-    from lth_tf.experiment.settings import Settings
+    from lth_tf.runs.settings import Settings
     from lth_tf.training.distribution import auto_jobs
 
     jobs = values["jobs"].value
@@ -221,8 +221,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
-    from lth_tf.experiment.given import given_by, with_data
-    from lth_tf.experiment.progress import make_console
+    from lth_tf.lottery.inputs import given_by, with_data
+    from lth_tf.lottery.progress import make_console
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
@@ -232,11 +232,11 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
     console = make_console()
     if values["dry_run"].value:
-        from lth_tf.experiment.preview import print_preview
+        from lth_tf.workflows.dry_run import print_preview
 
         print_preview(experiment, folder, values["data_dir"].value, console, given)
         return
-    from lth_tf.experiment.run import run_experiment
+    from lth_tf.workflows.run_experiment import run_experiment
 
     run_experiment(
         experiment,

@@ -9,9 +9,9 @@ import pytest
 from absl import flags
 
 from lth_tf import main
-from lth_tf.experiment.plan import Experiment
 from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import Experiment
 
 # The densities (%) that the paper prints, by round; LeNet's are its derived ladder.
 LABELS = {

@@ -11,9 +11,9 @@ import pytest
 
 from lth_tf import models
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import Experiment
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe, digest
+from lth_tf.runs.experiment import Experiment
 from lth_tf.streams import Streams
 
 RESNET = paper_recipe("resnet18")

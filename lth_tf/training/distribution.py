@@ -38,6 +38,13 @@ def count_gpus() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
+def gpu_names() -> list[str]:
+    """Returns the names of the GPUs that TensorFlow sees."""
+    details = tf.config.experimental.get_device_details
+    gpus = tf.config.list_physical_devices("GPU")
+    return [details(gpu).get("device_name", gpu.name) for gpu in gpus]
+
+
 def auto_jobs(chains: int) -> int:
     """Returns how many processes are fastest here for some trainings that need not wait.
 

@@ -1,0 +1,121 @@
+"""--rewind=lr|none|fine_tune: what each does to weights, schedule and optimizer."""
+
+import csv
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Experiment, Training
+
+FLAGS = ("--name=e", "--rounds=2", "--iterations=60", "--lr_drops=40", "--warmup=10")
+
+
+@pytest.fixture(scope="module")
+def kinds(run, tmp_path_factory):
+    """A run of each kind."""
+    runs = {}
+    for kind in ("lr", "none", "fine_tune"):
+        runs_dir = tmp_path_factory.mktemp(kind)
+        assert run(runs_dir, *FLAGS, f"--rewind={kind}") == 0
+        runs[kind] = runs_dir / "e/replicate_00"
+    return runs
+
+
+def weights(folder):
+    return load_file(folder / "weights.safetensors")["dense1/kernel"]
+
+
+def losses(folder):
+    with open(folder / "metrics.csv") as file:
+        return {
+            int(row["iteration"]): float(row["validation_loss"]) for row in csv.DictReader(file)
+        }
+
+
+def learning_rates(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    found = events.Tensors("learning_rate")
+    return {e.step: round(float(tensor_util.make_ndarray(e.tensor_proto)), 8) for e in found}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rewind", "before"),
+    [
+        ("iterative", "lr", {"dense": 0, "ticket": 300, "random_mask_0": 300, "reinit_0": 0}),
+        ("one_shot", "none", {"dense": 0, "ticket": 100, "random_mask_0": 100, "reinit_0": 0}),
+        ("iterative", "20", {"dense": 0, "ticket": 0, "random_mask_0": 0, "reinit_0": 0}),
+    ],
+)
+def test_kept_weights_were_trained_by_all_parents_before(strategy, rewind, before):
+    recipe = Recipe(iterations=100, rewind=rewind)
+    experiment = Experiment(recipe=recipe, rounds=3, strategy=strategy)
+    found = {
+        arm: experiment.iterations_before(Training(0, 0 if arm == "dense" else 3, arm))
+        for arm in before
+    }
+    assert found == before
+
+
+def test_the_run_ends_without_a_word_of_winning(kinds):
+    for folder in kinds.values():
+        log = (folder.parent / "run.log").read_text()
+        report = (folder.parent / "report/report.md").read_text()
+        for text in (log, report):
+            assert "pruned network" in text.lower() and "winning" not in text.lower()
+        assert "early-stopping iteration, earlier trainings included, pruned network / " in report
+        assert "all trainings down to their level, 60 iterations each, came before" in report
+
+
+def test_the_survivors_keep_their_weights(kinds):
+    for folder in kinds.values():
+        dense, ticket = losses(folder / "level_00/dense"), losses(folder / "level_01/ticket")
+        assert list(ticket) == list(dense)
+        # It starts about where the dense network ended, not where that started.
+        assert ticket[0] < (dense[0] + dense[60]) / 2
+        assert not (folder / "level_00/dense/rewind.safetensors").exists()
+
+
+def test_the_schedule_is_replayed_or_stays_at_its_last_rate(kinds):
+    replayed = {0: 0.0, 20: 0.01, 40: 0.01, 60: 0.001}
+    for kind, folder in kinds.items():
+        assert learning_rates(folder / "level_00/dense") == replayed
+        expected = dict.fromkeys(replayed, 0.001) if kind == "fine_tune" else replayed
+        for level in (1, 2):
+            assert learning_rates(folder / f"level_0{level}/ticket") == expected
+
+
+def test_only_none_goes_on_with_the_optimizer(kinds):
+    for kind, folder in kinds.items():
+        for training in ("level_00/dense", "level_01/ticket"):
+            assert (folder / training / "optimizer.safetensors").exists() == (kind == "none")
+    counted = [
+        int(load_file(kinds["none"] / training / "optimizer.safetensors")["0"])
+        for training in ("level_00/dense", "level_01/ticket", "level_02/ticket")
+    ]
+    assert counted == [60, 120, 180]
+    start, other = (weights(kinds[kind] / "level_00/dense") for kind in ("lr", "none"))
+    np.testing.assert_array_equal(start, other)
+    ends = [weights(kinds[kind] / "level_01/ticket") for kind in kinds]
+    assert not any(np.array_equal(ends[i], ends[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_kept_optimizer_continues_to_the_bit(kinds, start, wait_for, tmp_path):
+    flags = (*FLAGS, "--rewind=none", "--checkpoint_every=0")
+    process = start(tmp_path, *flags)
+    wait_for(process, tmp_path / "e/replicate_00", "level_01/ticket/checkpoint.safetensors")
+    process.kill()
+    process.join(60)
+    process = start(tmp_path, *flags)
+    process.join(120)
+    assert process.exitcode == 0
+    for name in ("weights", "optimizer", "masks"):
+        path = f"level_02/ticket/{name}.safetensors"
+        assert (tmp_path / "e/replicate_00" / path).read_bytes() == (
+            kinds["none"] / path
+        ).read_bytes()
