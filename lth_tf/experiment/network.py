@@ -7,6 +7,7 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.experiment.carried import Carried, carry
 from lth_tf.experiment.given import fitted
@@ -136,6 +137,7 @@ class Network:
             )
         if self.is_own:
             self._check_own()
+        augmentation(recipe.augment)
         score(recipe.score)
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lth_tf
-from lth_tf.data import ImageData, cache, load
+from lth_tf.data import ImageData, load
+from lth_tf.data.sources.tfds import cache
 from lth_tf.errors import UserError
 from lth_tf.experiment.plan import ARMS, CONTROLS, Experiment, Training, make_plan
 from lth_tf.experiment.store import Store
