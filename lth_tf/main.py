@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lth_tf import commandline
+from lth_tf.data.augmentations import AUGMENTATIONS
+from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
 from lth_tf.paper.recipes import paper_recipe
@@ -39,6 +41,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         _define_recipe_flag(values, field)
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
         groups.setdefault(title, []).append(field.name)
+    values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
+    values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(

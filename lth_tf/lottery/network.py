@@ -8,6 +8,7 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
@@ -148,6 +149,7 @@ class Network:
                 f"--higher_is_better: must be left out with --model={recipe.model}, which is "
                 "judged by accuracy"
             )
+        augmentation(recipe.augment)
         score(recipe.score)
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018

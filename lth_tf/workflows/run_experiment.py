@@ -10,6 +10,7 @@ from rich.console import Console
 from lth_tf import data, files
 from lth_tf.analysis.report.report import write_report
 from lth_tf.analysis.report.results_table import results_table
+from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
 from lth_tf.lottery.inputs import Given, given_by
 from lth_tf.lottery.network import Network
@@ -85,8 +86,8 @@ def run_experiment(
     info = given.info(experiment.recipe, settings.data_dir)
     network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
     network.check(strategy.num_replicas_in_sync)
-    if not given.data:
-        data.load(experiment.recipe.dataset, settings.data_dir)
+    examples = given.data or data.load(experiment.recipe.dataset, settings.data_dir)
+    augmentation(experiment.recipe.augment).check(examples.examples[0])
     if not team.is_chief:
         _follow(network, given, settings, team, should_stop, console)
         return []

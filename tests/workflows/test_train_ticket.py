@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lth_tf
-from lth_tf.data import ImageData, cache, load
+from lth_tf.data import ImageData, load
+from lth_tf.data.sources.tfds import cache
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.tickets import initial_weights, ticket

@@ -5,15 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lth_tf import files
-from lth_tf.analysis.ensembles.ensemble_report import (
-    FOLDER,
-    ensemble_picture,
-    ensemble_table,
-)
+from lth_tf.analysis.ensembles.ensemble_report import FOLDER, ensemble_picture, ensemble_table
 from lth_tf.analysis.ensembles.votes import read_votes
-from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.comparison import comparisons
 from lth_tf.analysis.figures.gallery import Picture, pictures_of
+from lth_tf.analysis.figures.lines import canvas
 from lth_tf.analysis.figures.paper_points import paper_points
 from lth_tf.analysis.figures.points import (
     Point,
@@ -29,12 +25,7 @@ from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.report.background import recipe_table, runtime_table, setting_of
 from lth_tf.analysis.report.leftovers import keep_only
 from lth_tf.analysis.report.notes import notes_on
-from lth_tf.analysis.report.tables import (
-    effects_table,
-    measured_table,
-    spread_table,
-    verdict_table,
-)
+from lth_tf.analysis.report.tables import effects_table, measured_table, spread_table, verdict_table
 from lth_tf.analysis.verdict.judging import judge
 from lth_tf.analysis.verdict.sentence import verdict_sentence
 from lth_tf.analysis.verdict.verdict import Margins, Verdict, margins_for, share_of_dense

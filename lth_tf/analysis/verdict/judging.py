@@ -26,12 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lth_tf.analysis.verdict.quantities import Earlier, Quantity, at_early_stopping, at_mark
 from lth_tf.analysis.verdict.sequence import in_sequence
-from lth_tf.analysis.verdict.statistics import (
-    Estimate,
-    clopper_pearson,
-    estimate,
-    estimate_ratio,
-)
+from lth_tf.analysis.verdict.statistics import Estimate, clopper_pearson, estimate, estimate_ratio
 from lth_tf.analysis.verdict.verdict import (
     Arm,
     Effect,

@@ -1,13 +1,16 @@
-"""Augmentation of training images, as pure functions of the images and of random draws."""
+"""`flip_crop`: random flips and shifts, the augmentation of the paper's deep networks."""
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+from lth_tf.data.augmentations import AUGMENTATIONS, Augmentation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _PADDING = 4  # pixels on each side, as in He et al. (2016)
 
 
-def flip_crop(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+def flip_crop(images: "tf.Tensor", draws: "tf.Tensor") -> "tf.Tensor":
     """Flips left to right, pads with zeros and crops back to size, each image by its own draws.
 
     A draw below 1/2 in the first column leaves the image as it is, others flip it. The second and
@@ -20,6 +23,8 @@ def flip_crop(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     Returns:
         uint8 [b, H, W, C].
     """
+    import tensorflow as tf
+
     height, width = images.shape[1:3]
     choices = tf.cast(draws * [2.0, 2 * _PADDING + 1, 2 * _PADDING + 1], tf.int32)
     flip, top, left = tf.split(choices, 3, axis=1)
@@ -34,4 +39,4 @@ def flip_crop(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     return tf.gather(cropped, columns, axis=2, batch_dims=1)
 
 
-AUGMENTATIONS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {"flip_crop": flip_crop}
+AUGMENTATIONS.register(Augmentation("flip_crop", 3, flip_crop, place=2))

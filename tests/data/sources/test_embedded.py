@@ -3,8 +3,11 @@
 import hashlib
 
 import numpy as np
+import pytest
 
 from lth_tf.data import ImageInfo, info, load, recipe_overrides
+from lth_tf.data.sources.embedded import Embedded
+from lth_tf.errors import UserError
 
 GOLDEN = "af5e703afe651697e85fc9f13c714eccd560a1eaa21bc4ecc85d989a364c34f3"
 
@@ -30,3 +33,18 @@ def test_mnist_5k_is_balanced_complete_and_fixed():
 def test_it_overrides_the_validation_size_only():
     assert recipe_overrides("mnist_5k") == {"validation_size": 500}
     assert recipe_overrides("mnist") == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "message"),
+    [
+        (np.int64, 3, "must have uint8 images and int32 labels, found uint8, int64, uint8, int64"),
+        (np.int32, 4, r"must be ImageInfo\(image_shape=\(4, 4, 1\), .*test_size=7.*test_size=6"),
+    ],
+)
+def test_arrays_that_are_not_what_a_set_says_are_refused(labels, classes, message):
+    images, targets = np.zeros((6, 4, 4, 1), np.uint8), np.zeros(6, labels)
+    stated = ImageInfo((4, 4, 1), classes, 6, 7 if classes == 4 else 6)
+    small = Embedded("small", stated, lambda: (images, targets, images, targets))
+    with pytest.raises(UserError, match=f"^--dataset=small: {message}"):
+        small.load()

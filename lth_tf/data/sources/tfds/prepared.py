@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lth_tf.data import embedded
 from lth_tf.data.image_data import ImageData, ImageInfo
-from lth_tf.data.reach import any_answers, hosts
+from lth_tf.data.sources.embedded import EMBEDDED
+from lth_tf.data.sources.tfds.reach import any_answers, hosts
 from lth_tf.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def unknown(name: str) -> UserError:
     """Returns the error for a name that no data set has, with the names that come close."""
     import tensorflow_datasets as tfds
 
-    names = [embedded.NAME, *tfds.list_builders(with_community_datasets=False)]
+    names = [*EMBEDDED, *tfds.list_builders(with_community_datasets=False)]
     close = difflib.get_close_matches(name, names)
     hint = f"did you mean {' or '.join(close)}?" if close else "use a name of TFDS's catalogue."
     return UserError(f"--dataset={name}: there is no such data set; {hint}")
@@ -91,7 +91,7 @@ def prepare(name: str, builder: "tfds.core.DatasetBuilder", root: str) -> None:
             f'from {", ".join(sources)}. Where there is network, run `python -c "import '
             f"tensorflow_datasets as tfds; tfds.load('{name}')\"`, copy the folder "
             f"~/tensorflow_datasets/{builder.name} to {root}/{builder.name} (or elsewhere, and "
-            f"pass --data_dir). --dataset={embedded.NAME} needs no network."
+            f"pass --data_dir). No network is needed for --dataset={' or '.join(EMBEDDED)}."
         )
     _log.info("Downloading and preparing %s in %s", name, root)
     with _as_user_error(name, f"TFDS cannot prepare it in {root}"):
