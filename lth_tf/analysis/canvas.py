@@ -138,16 +138,16 @@ def legend_below(axes: Axes, counts: Mapping[str, str] | None = None) -> None:
     if not labels:
         return
     counts = {label: count for label, count in (counts or {}).items() if count}
-    title = counts.popitem()[1] if len({*counts.values()}) == 1 else None
-    if title is None:
+    of_all = counts.popitem()[1] if len({*counts.values()}) == 1 else None
+    if of_all is None:
         labels = [f"{label} ({counts[label]})" if label in counts else label for label in labels]
     labels = [textwrap.fill(label, _LONG) for label in labels]
     columns = 1 if max(map(len, labels)) > _SHORT else min(2, len(labels))
     figure = axes.figure
-    lines = sum(label.count("\n") + 1 for label in labels) / columns + bool(title)
+    lines = sum(label.count("\n") + 1 for label in labels) / columns + bool(of_all)
     figure.set_figheight(figure.get_figheight() + _LINE * math.ceil(lines))
     figure.legend(
-        handles, labels, title=title, loc="outside lower center", ncols=columns, handlelength=2.6
+        handles, labels, title=of_all, loc="outside lower center", ncols=columns, handlelength=2.6
     )
 
 

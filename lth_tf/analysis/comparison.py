@@ -83,7 +83,7 @@ def _comparison(
     return Picture(
         f"compare-{place}-{file_name(quantity, metric)}",
         f"{model} on {dataset}: {name_of(quantity, metric)}",
-        f"{model} on {dataset}. Tickets of each run, from its dense network on; dotted and hollow: "
+        f"Tickets of each run, from its dense network on; dotted and hollow: "
         f"its controls. {BANDS[:-1]} of tickets." + outside(frame, metric),
         functools.partial(draw_quantity, lines, quantity, frame, metric),
     )

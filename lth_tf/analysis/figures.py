@@ -12,12 +12,14 @@ from lth_tf.analysis.levels import (
     AT_EARLY_STOP,
     AT_END,
     EARLY_STOP,
-    TRAIN_AT_EARLY_STOP,
-    TRAIN_AT_END,
-    VALIDATION_AT_EARLY_STOP,
     Point,
 )
 from lth_tf.experiment.plan import CONTROLS
+from lth_tf.experiment.results import (
+    TRAIN_AT_EARLY_STOP,
+    TRAIN_AT_END,
+    VALIDATION_AT_EARLY_STOP,
+)
 from lth_tf.metric import ACCURACY, Metric
 
 _NAMES = {

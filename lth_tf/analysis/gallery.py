@@ -25,13 +25,15 @@ from lth_tf.analysis.levels import (
     EARLY_STOP,
     LAYER,
     LOSSES,
-    TRAIN_AT_EARLY_STOP,
-    TRAIN_AT_END,
-    VALIDATION_AT_EARLY_STOP,
     Point,
     common_marks,
 )
-from lth_tf.experiment.results import at_mark
+from lth_tf.experiment.results import (
+    TRAIN_AT_EARLY_STOP,
+    TRAIN_AT_END,
+    VALIDATION_AT_EARLY_STOP,
+    at_mark,
+)
 from lth_tf.metric import Metric
 from lth_tf.paper.published import published
 

@@ -19,7 +19,6 @@ from lth_tf.experiment.results import (
     csv_text,
 )
 
-TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP = NEWER
 CURVE = "validation_accuracy"
 LOSSES = ("validation_loss", "train_loss")
 LAYER = "density of "
@@ -68,10 +67,7 @@ def level_points(run: str, results: Sequence[Result]) -> list[Point]:
 
     What runs of earlier versions did not measure is left out.
     """
-    columns = (
-        EARLY_STOP, AT_EARLY_STOP, AT_END, TRAIN_AT_EARLY_STOP, TRAIN_AT_END,
-        VALIDATION_AT_EARLY_STOP,
-    )  # fmt: skip
+    columns = (EARLY_STOP, AT_EARLY_STOP, AT_END, *NEWER)
     values = {column: operator.attrgetter(column) for column in columns}
     for mark in common_marks(results):
         values[at_mark(mark)] = lambda r, mark=mark: r.test_accuracy_at[mark]

@@ -9,6 +9,9 @@ from typing import Any
 EARLY_STOP = "early_stop_iteration"
 AT_EARLY_STOP = "test_accuracy_at_early_stop"
 AT_END = "test_accuracy_final"
+TRAIN_AT_EARLY_STOP = "train_accuracy_at_early_stop"
+TRAIN_AT_END = "train_accuracy_final"
+VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
 COLUMNS = (
     "replicate",
     "level",
@@ -23,11 +26,7 @@ COLUMNS = (
     "seconds",
 )
 # Behind the columns of marks: new ones leave the old ones where they were.
-NEWER = (
-    "train_accuracy_at_early_stop",
-    "train_accuracy_final",
-    "validation_accuracy_at_early_stop",
-)
+NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP)
 METRICS = (
     "iteration",
     "train_loss",

@@ -65,9 +65,9 @@ def test_the_report_names_the_metric_and_has_per_cents_of_other_things_only(foun
     without_intervals = re.sub(r"\(\d+ to \d+%\)", "", page)  # of how many tickets are as good
     assert set(re.findall(r"\S+%", without_intervals)) <= shares
     error_figure = (out / "run-test_mean_absolute_error_at_early_stop.svg").read_text()
-    assert ">test mean absolute error at early stopping</text>" in error_figure
+    assert ">Test mean absolute error at early stopping</text>" in error_figure
     curves = (out / "run-mean_absolute_error_over_iterations.svg").read_text()
-    assert ">validation mean absolute error</text>" in curves
+    assert ">Validation mean absolute error</text>" in curves
 
 
 def test_log_and_tensorboard_name_it_too(found, errors):
