@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lth_tf import data, ensemble
-from lth_tf.analysis.ensembles.measures import measures as ensembles
+from lth_tf.analysis.ensembles import measures as ensembles
 from lth_tf.lottery.network import Network
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.run import read_runs

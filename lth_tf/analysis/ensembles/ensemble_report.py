@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from lth_tf import files
 from lth_tf.analysis.ensembles.votes import FILE, Vote, write_votes
+from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
-from lth_tf.analysis.figures.lines import canvas
 from lth_tf.analysis.pages.render import Drawn, render
 from lth_tf.analysis.pages.table import Table
 

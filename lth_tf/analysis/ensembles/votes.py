@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from lth_tf import files
+from lth_tf.analysis.ensembles import measures as ensembles
 from lth_tf.analysis.ensembles.groups import Group
-from lth_tf.analysis.ensembles.measures import measures as ensembles
 from lth_tf.errors import UserError
 from lth_tf.runs.results import csv_text
 

@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import (
     BANDS,
     Picture,
@@ -13,7 +14,7 @@ from lth_tf.analysis.figures.gallery import (
     outside,
     quantities_of,
 )
-from lth_tf.analysis.figures.lines import ARMS, Line, canvas, count_of, draw_quantity, name_of
+from lth_tf.analysis.figures.lines import ARMS, Line, count_of, draw_quantity, name_of
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
 from lth_tf.paper.recipes import differences
 from lth_tf.runs.experiment import CONTROLS, TICKET

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lth_tf.analysis.figures.lines import canvas, count_of, frame_of, with_unit
+from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.lines import count_of, frame_of, with_unit
 from lth_tf.analysis.figures.points import CURVE, LAYER, LOSSES, Point
 from lth_tf.metric import ACCURACY, Metric, percent
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lth_tf.analysis.figures.lines import canvas
+from lth_tf.analysis.figures import canvas
 
 _REFERENCE = re.compile(r"^#(.+)$|(?<=url\()#([^)]+)")
 

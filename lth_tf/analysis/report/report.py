@@ -7,9 +7,9 @@ from pathlib import Path
 from lth_tf import files
 from lth_tf.analysis.ensembles.ensemble_report import FOLDER, ensemble_picture, ensemble_table
 from lth_tf.analysis.ensembles.votes import read_votes
+from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.comparison import comparisons
 from lth_tf.analysis.figures.gallery import Picture, pictures_of
-from lth_tf.analysis.figures.lines import canvas
 from lth_tf.analysis.figures.paper_points import paper_points
 from lth_tf.analysis.figures.points import (
     Point,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from lth_tf.analysis.ensembles.measures import measures as ensembles
+from lth_tf.analysis.ensembles import measures as ensembles
 
 # Three members, four examples, two classes: probabilities of class 1.
 OF_ONE = np.array([[0.9, 0.6, 0.3, 0.2], [0.8, 0.2, 0.4, 0.6], [0.4, 0.7, 0.2, 0.1]])

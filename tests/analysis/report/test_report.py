@@ -12,19 +12,19 @@ import pytest
 from matplotlib.figure import Figure
 
 from lth_tf import report
+from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures import lines as figures
 from lth_tf.analysis.figures.comparison import comparisons, labels
 from lth_tf.analysis.figures.gallery import pictures_of
 from lth_tf.analysis.figures.level_figures import draw_curves, draw_layers, draw_losses
 from lth_tf.analysis.figures.lines import (
     Line,
     arm_lines,
-    canvas,
     draw_quantity,
     frame_of,
     framed_points,
     paper_lines,
 )
-from lth_tf.analysis.figures.lines import lines as figures
 from lth_tf.analysis.figures.paper_points import paper_points, paper_value
 from lth_tf.analysis.figures.points import (
     AT_EARLY_STOP,
