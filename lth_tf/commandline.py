@@ -47,7 +47,7 @@ def run(
     values = flags.FlagValues()
     try:
         groups = define(values)
-    except UserError as error:  # a user's package that cannot be imported
+    except UserError as error:  # a package that adds choices cannot be imported
         return _fail(sys.stderr, error)
     if any(arg.lstrip("-") in ("help", "helpfull", "helpshort", "h") for arg in argv[1:]):
         print(help_text(values, groups, usage))

@@ -9,6 +9,8 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.arms import ARMS
+from lth_tf.data.augmentations import AUGMENTATIONS
+from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
 from lth_tf.lottery.rewinding import REWINDINGS
@@ -43,6 +45,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
         groups.setdefault(title, []).append(field.name)
     values["rewind"].help += f" Kinds: {_helps(REWINDINGS)}."
+    values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
+    values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(

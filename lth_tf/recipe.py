@@ -14,7 +14,6 @@ from typing import Any
 from lth_tf.errors import UserError
 
 OPTIMIZERS = ("adam", "momentum", "sgd")
-AUGMENTATIONS = ("none", "flip_crop")
 SCALINGS = ("unit", "standardize")
 SCOPES = ("layer", "global")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -37,7 +36,7 @@ class Recipe:
 
     model: str = _field("Network, by name, or package.module:function.", "network", default="own")
     dataset: str = _field(
-        "Data set: mnist_5k (embedded), a TFDS name, or package.module:function.",
+        "Data set: an embedded one, a TFDS name, or package.module:function.",
         "data",
         default="own",
     )
@@ -45,7 +44,9 @@ class Recipe:
         "Training examples set aside for validation.", "data", default=1_000
     )
     augment: str = _field(
-        "Augmentation of training images: none or flip_crop.", "data", default="none"
+        "Augmentation of training images, by name, or package.module:function.",
+        "data",
+        default="none",
     )
     scaling: str = _field(
         "Scaling of images in the first layer: unit (divided by 255) or standardize (per channel, "
@@ -132,7 +133,6 @@ class Recipe:
     def _check_choices(self) -> None:
         choices = {
             "optimizer": OPTIMIZERS,
-            "augment": AUGMENTATIONS,
             "scaling": SCALINGS,
             "scope": SCOPES,
             "precision": PRECISIONS,

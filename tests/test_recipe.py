@@ -23,7 +23,6 @@ RESNET = paper_recipe("resnet18")
     ("name", "value", "wanted"),
     [
         ("optimizer", "lion", "one of adam, momentum, sgd"),
-        ("augment", "cutout", "one of none, flip_crop"),
         ("scope", "local", "one of layer, global"),
         ("precision", "float16", "one of float32, mixed_bfloat16, mixed_float16"),
         ("iterations", 0, "at least 1"),

@@ -1,1 +1,1 @@
-"""Lottery: the algorithm, to be read; `next_level` first."""
+"""The algorithm: train, prune, rewind, train again. `next_level` is the page to read first."""

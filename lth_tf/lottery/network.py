@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from lth_tf.arms import ARMS
 from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
@@ -150,6 +151,7 @@ class Network:
                 f"--higher_is_better: must be left out with --model={recipe.model}, which is "
                 "judged by accuracy"
             )
+        augmentation(recipe.augment)
         score(recipe.score)
         rewinding_of(recipe)
         for arm in self.experiment.arms:

@@ -1,6 +1,7 @@
 """Trainer: one compiled model that runs any number of trainings of a recipe, one after another."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import tf_keras as keras
 
 from lth_tf import models
 from lth_tf.data import ImageData, ImageInfo, OwnData, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
 from lth_tf.models.layers import UNIT, Scaling
@@ -86,7 +88,8 @@ class Trainer:
         with strategy.scope():
             plain = self._build(build)
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
-            self.xla = use_xla(xla, self.model, strategy)
+            augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
+            self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
         self.model.attach(self._examples, recipe, self.xla)
         self._validation = Evaluator(self.model, self.xla)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.data.augment import flip_crop
+from lth_tf.data.augmentations.flip_crop import flip_crop
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.training.trainer import build_model
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import lth_tf
 from lth_tf.arms import ARMS
-from lth_tf.data import ImageData, cache, load
+from lth_tf.data import ImageData, load
+from lth_tf.data.sources.tfds import cache
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.rewinding import rewinding_for

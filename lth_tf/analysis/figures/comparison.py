@@ -5,8 +5,8 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from lth_tf.analysis.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures.gallery import (
     BANDS,
     Picture,

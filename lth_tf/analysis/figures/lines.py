@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lth_tf.analysis.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures.points import AT_EARLY_STOP, AT_END, EARLY_STOP, Point
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import DENSE, TICKET

@@ -21,11 +21,11 @@ from lth_tf.analysis.figures.points import (
 )
 from lth_tf.analysis.figures.published_points import kept_points
 from lth_tf.analysis.pages.render import Drawn, render
+from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.report.background import recipe_table, runtime_table, setting_of
 from lth_tf.analysis.report.leftovers import keep_only
 from lth_tf.analysis.report.notes import notes_on
 from lth_tf.analysis.report.tables import (
-    Table,
     effects_table,
     measured_table,
     spread_table,

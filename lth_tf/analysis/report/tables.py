@@ -1,37 +1,18 @@
 """Tables of the report: the verdict and what it is made of, as text."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
-from lth_tf.analysis.arm_styles import in_order, label_of, note_of
+from lth_tf.analysis.figures.arm_styles import in_order, label_of, note_of
 from lth_tf.analysis.figures.lines import label
 from lth_tf.analysis.figures.paper_points import paper_value
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
+from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate
 from lth_tf.analysis.verdict.verdict import Effect, Endpoint, LevelVerdict, Tested, Verdict
 from lth_tf.metric import Metric, percent
 from lth_tf.runs.run import Run
 
 _NONE = "-"
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table of the report.
-
-    Attributes:
-        title: what it says.
-        columns: its header.
-        rows: its cells.
-        note: stands below it.
-        marked: numbers of the rows that stand out.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-    marked: Sequence[int] = ()
 
 
 def verdict_table(verdict: Verdict) -> Table:
