@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from lth_tf.arms import ARMS
 from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
 from lth_tf.lottery.fitted_ticket import Carried, carry
 from lth_tf.lottery.inputs import fitted
+from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.own import ModelFunction
 from lth_tf.pruning import masks
@@ -148,7 +151,11 @@ class Network:
                 f"--higher_is_better: must be left out with --model={recipe.model}, which is "
                 "judged by accuracy"
             )
+        augmentation(recipe.augment)
         score(recipe.score)
+        rewinding_of(recipe)
+        for arm in self.experiment.arms:
+            ARMS[arm]
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
         # Refuses metrics that are not known to be better the higher or the lower they are.

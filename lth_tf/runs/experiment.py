@@ -9,10 +9,6 @@ from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
 DENSE = "dense"
 TICKET = "ticket"
-REORDER = "reorder"
-CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REORDER)
-FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
-ARMS = (TICKET, *CONTROLS)
 STRATEGIES = ("iterative", "one_shot")  # and the mask schedules that prune while training
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
@@ -92,10 +88,9 @@ class Experiment:
         allowed = (TRANSFER,) if self.ticket else strategies()
         if self.strategy not in allowed:
             raise UserError(f"--strategy={self.strategy}: must be one of {', '.join(allowed)}")
-        unknown = [arm for arm in self.arms if arm not in ARMS]
-        if unknown or TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
+        if TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
             raise UserError(
-                f"--arms={','.join(self.arms)}: must be {TICKET} and any of {', '.join(CONTROLS)}"
+                f"--arms={','.join(self.arms)}: must have {TICKET} among them, and each only once"
             )
         if self.prunes_while_training:
             MASK_SCHEDULES[self.strategy].check(self.recipe)
@@ -115,11 +110,6 @@ class Experiment:
     def prunes_while_training(self) -> bool:
         """Whether each level is one training from the initial weights whose masks change."""
         return self.strategy != FIXED and self.strategy in MASK_SCHEDULES
-
-    @property
-    def keeps_trained_weights(self) -> bool:
-        """Whether survivors of a pruning keep trained weights, so that none is a winning ticket."""
-        return self.prunes_while_training or not self.recipe.rewinds_weights
 
     def mask_schedule(self, training: Training) -> str:
         """Returns the name of the mask schedule that a training has."""
@@ -152,25 +142,6 @@ class Experiment:
             return training.dense
         return Training(training.replicate, training.level - 1, TICKET)
 
-    def first_iteration(self, training: Training) -> int:
-        """Returns the iteration that a training starts from: k where it rewinds to theta_k.
-
-        Fresh weights have no theta_k; they are trained from 0.
-        """
-        rewound = training.level > 0 and training.kind not in FRESH
-        return self.recipe.rewind_iteration if rewound else 0
-
-    def iterations_before(self, training: Training) -> int:
-        """Returns the iterations that a training's weights were trained for before it.
-
-        They are those of its parents where it goes on from their trained weights, else none.
-        """
-        keeps = training.level > 0 and training.kind not in FRESH and not self.is_transfer
-        if not keeps or self.recipe.rewinds_weights:
-            return 0
-        parents = 1 if self.strategy == "one_shot" else training.level
-        return parents * self.recipe.iterations
-
     @property
     def width(self) -> int:
         """The number of trainings that can run at the same time, once the dense ones are done.
@@ -188,8 +159,8 @@ class Experiment:
         """Lists the arms of a level, a control once for each draw."""
         if level == 0:
             return [DENSE]
-        controls = [arm for arm in self.arms if arm != TICKET]
-        return [TICKET, *(f"{arm}_{i}" for arm in controls for i in range(self.reinits))]
+        drawn = [arm for arm in self.arms if arm != TICKET]
+        return [TICKET, *(f"{arm}_{i}" for arm in drawn for i in range(self.reinits))]
 
 
 def strategies() -> list[str]:
@@ -199,7 +170,7 @@ def strategies() -> list[str]:
 
 def kind_of(arm: str) -> str:
     """Returns an arm's name without the number of its draw."""
-    return arm.rstrip("0123456789").rstrip("_")
+    return re.sub(r"_\d+$", "", arm)
 
 
 def make_plan(experiment: Experiment) -> list[Training]:

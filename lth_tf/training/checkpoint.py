@@ -60,7 +60,7 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores weights, optimizer and schedule."""
         optimizer = self.model.optimizer
-        make_optimizer_new(self.model)
+        make_optimizer_new(self.model, optimizer.get_config())
         schedule_of(optimizer).start.assign(self._schedule)
         known = len(optimizer.variables)
         for index, variable in enumerate(optimizer_state(optimizer)):

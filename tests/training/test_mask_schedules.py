@@ -53,13 +53,13 @@ class Rigl(MaskSchedule):
 def gradual(setting, left=None):
     """The arguments of a training that is pruned while it runs."""
     schedule = setting.schedule("gradual", left)
-    return {"schedule": schedule, "start": setting.start(masks=schedule.first_masks())}
+    return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
 
 
 def rigl(setting):
     """The arguments of a training by RigL."""
     schedule = Rigl(setting.schedule("fixed").plan)
-    return {"schedule": schedule, "start": setting.start(masks=schedule.first_masks())}
+    return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
 
 
 def share_left(t, goal, size):

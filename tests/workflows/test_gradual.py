@@ -9,9 +9,10 @@ from tensorboard.util.tensor_util import make_ndarray
 
 from lth_tf.errors import UserError
 from lth_tf.lottery.network import Network
-from lth_tf.lottery.next_level import make_start
+from lth_tf.lottery.next_level import prune, rewind
+from lth_tf.lottery.rewinding import keeps_trained_weights
 from lth_tf.lottery.tickets import ticket
-from lth_tf.models import paper_recipe
+from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
 
@@ -34,7 +35,8 @@ def test_each_level_begins_dense_at_theta_0_and_ends_with_the_plans_counts(finis
     assert [row["arm"] for row in rows(finished)] == ["dense", "ticket", "ticket"]
     for level, row in enumerate(rows(finished)):
         training = Training(0, level, row["arm"])
-        start, masks = make_start(training, network, store), store.read_masks(training)
+        start = rewind(training, prune(training, network, store), network, store)
+        masks = store.read_masks(training)
         assert all(mask.all() for mask in start.masks.values())
         for name, weight in start.weights.items():
             np.testing.assert_array_equal(weight, theta[name])
@@ -83,11 +85,13 @@ def test_no_training_of_the_plan_needs_another_and_none_is_a_winning_ticket():
     plan = make_plan(experiment)
     assert {experiment.parent(training) for training in plan} == {None}
     assert experiment.width == len(plan) == 8
-    assert experiment.keeps_trained_weights
+    assert keeps_trained_weights(experiment)
     kept = {
-        (strategy, rewind): Experiment(
-            recipe=paper_recipe("lenet").override(rewind=rewind), rounds=1, strategy=strategy
-        ).keeps_trained_weights
+        (strategy, rewind): keeps_trained_weights(
+            Experiment(
+                recipe=paper_recipe("lenet").override(rewind=rewind), rounds=1, strategy=strategy
+            )
+        )
         for strategy in ("iterative", "one_shot")
         for rewind in ("0", "500", "lr", "none", "fine_tune")
     }
