@@ -47,7 +47,7 @@ def run(
     values = flags.FlagValues()
     try:
         groups = define(values)
-    except UserError as error:
+    except UserError as error:  # a package that adds choices cannot be imported
         return _fail(sys.stderr, error)
     if any(arg.lstrip("-") in ("help", "helpfull", "helpshort", "h") for arg in argv[1:]):
         print(help_text(values, groups, usage))
@@ -100,7 +100,8 @@ def help_text(values: flags.FlagValues, groups: Groups, usage: str) -> str:
 
 def choices_text(choices: Mapping[str, Any]) -> str:
     """Returns what a registry's entries are, each with its name, for a flag's help."""
-    return "; ".join(f"{name}: {entry.help}" for name, entry in choices.items()) + "."
+    text = "; ".join(f"{name}: {entry.help}" for name, entry in choices.items())
+    return text.replace("`", "") + "."
 
 
 def _fail(stream: IO[str], error: Any) -> int:

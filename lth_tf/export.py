@@ -8,6 +8,8 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
+from lth_tf.formats.formats import FORMATS
+from lth_tf.formats.source import QUANTIZE
 from lth_tf.terminal import Terminal
 
 USAGE = """\
@@ -37,11 +39,9 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "trained, or initial: those that the ticket is trained from, mask * theta_0 (or theta_k "
         "where the recipe rewinds to k).", **common,
     )  # fmt: skip
-    flags.DEFINE_list(
-        "format", ["saved_model"], "Any of saved_model, keras, tflite, ticket.", **common
-    )
+    flags.DEFINE_list("format", ["saved_model"], f"Any of {', '.join(FORMATS)}.", **common)
     flags.DEFINE_enum(
-        "quantize", "none", ["none", "float16", "int8"],
+        "quantize", "none", QUANTIZE,
         "How TFLite stores weights: float32, float16, or int8 (activations are then quantized "
         "as it runs).", **common,
     )  # fmt: skip

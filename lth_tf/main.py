@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lth_tf import commandline
+from lth_tf.arms import ARMS
+from lth_tf.data.augmentations import AUGMENTATIONS
+from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
+from lth_tf.lottery.rewinding import REWINDINGS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
 from lth_tf.recipe import Recipe
-from lth_tf.runs.experiment import CONTROLS, STRATEGIES, Experiment
+from lth_tf.runs.experiment import Experiment, strategies
 from lth_tf.terminal import Terminal
+from lth_tf.training.mask_schedules import MASK_SCHEDULES
 
 if TYPE_CHECKING:
     from lth_tf.formats.ticket import Ticket
@@ -45,18 +50,21 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         for alias in _ALIASES.get(field.name, ()):
             flags.DEFINE_alias(alias, field.name, flag_values=values)
             names.append(alias)
+    values["rewind"].help += f" Kinds: {commandline.choices_text(REWINDINGS)}"
+    values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
+    values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
-        "strategy", "iterative", STRATEGIES,
-        "iterative: each level's ticket is pruned to the next; one_shot: the dense network is "
-        "pruned once to each level's density.", **common,
+        "strategy", "iterative", strategies(), _strategy_help(), **common,
     )  # fmt: skip
     flags.DEFINE_integer("rounds", 10, "Levels after the dense network.", **common)
     flags.DEFINE_list(
-        "arms", ["ticket"], "What each level's mask is trained with: ticket, and controls: "
-        f"{', '.join(CONTROLS)}.", **common,
-    )  # fmt: skip
+        "arms",
+        ["ticket"],
+        f"What each level's mask is trained with: {commandline.choices_text(ARMS)}",
+        **common,
+    )
     flags.DEFINE_integer("reinits", 1, "Draws of each control in each replicate.", **common)
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
@@ -111,6 +119,16 @@ _XLA_HELP = (
 )
 
 
+def _strategy_help() -> str:
+    """Returns the help of `--strategy`, that of the mask schedules among it."""
+    known = {
+        "iterative": "each level's ticket is pruned to the next",
+        "one_shot": "the dense network is pruned once to each level's density",
+    }
+    known |= {n: MASK_SCHEDULES[n].help for n in strategies() if n in MASK_SCHEDULES}
+    return "; ".join(f"{name}: {text}" for name, text in known.items()) + "."
+
+
 def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> None:
     text = field.metadata["help"]
     if field.name == "model":
@@ -129,6 +147,8 @@ def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> N
 def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     """Returns the network's paper recipe with the data set's and the flags' changes.
 
+    Rates of single layers come before the network's own, which still hold for other layers.
+
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
@@ -138,9 +158,11 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     recipe = paper_recipe(name)
     if names_function(name) and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
-    given = _recipe_fields(values)
-    overrides = data.recipe_overrides(given.get("dataset", recipe.dataset))
-    return recipe.override(**{**overrides, **given})
+    changes = _recipe_fields(values)
+    if "prune_layers" in changes:
+        changes["prune_layers"] += recipe.prune_layers
+    overrides = data.recipe_overrides(changes.get("dataset", recipe.dataset))
+    return recipe.override(**{**overrides, **changes})
 
 
 def _recipe_fields(values: flags.FlagValues) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Whole:
             return len(clock.readings) >= rows
 
         try:
-            self._worker.run(training, clock, enough)
+            self._worker.run([training], clock, enough)
         except KeyboardInterrupt:
             if not enough():
                 raise

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from lth_tf.arms import ARMS
 from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
 from lth_tf.lottery.fitted_ticket import Carried, carry
 from lth_tf.lottery.inputs import fitted
+from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.own import ModelFunction
 from lth_tf.pruning import masks
@@ -150,6 +153,10 @@ class Network:
             )
         if not self.experiment.is_transfer:
             CRITERIA[recipe.criterion]
+        augmentation(recipe.augment)
+        rewinding_of(recipe)
+        for arm in self.experiment.arms:
+            ARMS[arm]
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
         # Refuses metrics that are not known to be better the higher or the lower they are.

@@ -1,85 +1,130 @@
-"""The start of each training of a plan, by its level, arm and strategy."""
+"""The lottery ticket algorithm, to be read from top to bottom (Frankle & Carbin, 2019, Section 2).
 
-import dataclasses
+1. Randomly initialise a network f(x; theta_0).
+2. Train it for j iterations, which gives theta_j.
+3. Prune p % of the weights in theta_j, which gives a mask m.
+4. Rewind the remaining weights to their values in theta_0: the ticket f(x; m * theta_0).
+
+Iterative pruning repeats steps 2 to 4 from level to level; one-shot pruning goes from the dense
+network to each level at once; a mask schedule (`lth_tf.training.mask_schedules`) prunes while it
+trains. `Experiment.parent` says which training a mask is pruned from,
+`lth_tf.lottery.rewinding` what step 4 is where weights do not go back to theta_0, and `lth_tf.arms`
+what a level's mask is trained with besides, to compare the ticket with.
+"""
+
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from lth_tf.arms import ARMS, Arm, Draw
+from lth_tf.arrays import Arrays
+from lth_tf.errors import UserError
+from lth_tf.lottery.masking import make_mask_schedule
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.ranking import Ranking, Take
-from lth_tf.pruning import masks as pruning
-from lth_tf.runs.experiment import FRESH, Training
+from lth_tf.lottery.rewinding import Earlier, rewinding_for
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
+from lth_tf.training.initial_state import InitialState
 from lth_tf.training.invariants import check_pruned
-from lth_tf.training.start import Start
 
 Masks = dict[str, np.ndarray]
 
 
-def make_start(training: Training, network: Network, store: Store, take: Take) -> Start:
-    """Makes what a training starts from, out of what the trainings that it needs have left.
+def train_levels(
+    trainings: Iterable[Training],
+    network: Network,
+    store: Store,
+    take: Take,
+    train: Callable[[Training, InitialState], None],
+) -> None:
+    """Trains, prunes, rewinds and trains again.
+
+    Args:
+        trainings: the dense network first, each behind the training that it is pruned from.
+        network: the experiment's network.
+        store: has what finished trainings have left.
+        take: returns the examples at some rows of the data set, for criteria that ask for them.
+        train: trains from a state, and leaves in the store what later trainings need.
+
+    Raises:
+        UserError: if a file that is needed is damaged.
+    """
+    for training in trainings:
+        masks = prune(training, network, store, take)
+        state = rewind(training, masks, network, store)
+        train(training, state)
+
+
+def prune(training: Training, network: Network, store: Store, take: Take) -> Masks:
+    """Makes a training's masks: its level's, or what its arm makes of them."""
+    if training.level == 0 or network.experiment.prunes_while_training:
+        ticket = make_mask_schedule(training, network).first_masks()
+    elif network.experiment.is_transfer:
+        ticket = network.carried.masks
+    else:
+        ticket = _pruned(training, network, store, take)
+    masks = arm_of(training).masks(ticket, draw_of(training, network))
+    _check_as_many(training, ticket, masks)
+    return masks
+
+
+def rewind(training: Training, masks: Masks, network: Network, store: Store) -> InitialState:
+    """Makes what a training starts from: its arm's weights, and what goes with them.
 
     Args:
         training: the training.
+        masks: its masks.
         network: the experiment's network.
-        store: has its parent's weights and masks, and the weights to rewind to.
-        take: returns the examples at some rows of the data set, for criteria that ask for them.
-
-    Raises:
-        UserError: if a file that it needs is damaged.
+        store: has what finished trainings have left.
     """
-    start = start_unmasked(training, network, store)
-    return dataclasses.replace(start, masks=_masks(training, network, store, take))
+    draw = draw_of(training, network)
+    earlier = Earlier(training, network.experiment, store)
+    rewinding = rewinding_for(training, network.experiment)
 
+    def ticket() -> Arrays:
+        experiment = network.experiment
+        if training.level and not experiment.is_transfer and not experiment.prunes_while_training:
+            return rewinding.weights(earlier, masks)
+        theta_0 = network.initial_weights(draw.streams.key("init"))
+        carried = training.level and experiment.is_transfer
+        return network.carried.weights(theta_0) if carried else theta_0
 
-def start_unmasked(training: Training, network: Network, store: Store) -> Start:
-    """Makes what a training starts from but for its masks; see `make_start`."""
-    experiment, recipe = network.experiment, network.experiment.recipe
-    streams = Streams(experiment.seed, training.replicate)
-    first = experiment.first_iteration(training)
-    if training.level == 0:
-        return Start(first, network.initial_weights(streams.key("init")))
-    if training.kind in FRESH:
-        key = streams.key("reinit", training.level, training.draw)
-        return Start(first, network.initial_weights(key))
-    if experiment.is_transfer:
-        fresh = network.initial_weights(streams.key("init"))
-        return Start(first, network.carried.weights(fresh))
-    if recipe.rewinds_weights:
-        theta = store.read_arrays(training.dense, "rewind" if first else "initial")
-        return Start(first, theta, schedule=first)
-    parent = experiment.parent(training)
-    kept = store.read_arrays(parent, "weights")
-    if recipe.rewind == "lr":
-        return Start(first, kept)
-    if recipe.rewind == "fine_tune":
-        return Start(first, kept, schedule=recipe.iterations)
-    # The optimizer goes on counting where its parent stopped, the schedule starts again.
-    counted = (parent.level + 1) * recipe.iterations
-    return Start(first, kept, schedule=-counted, optimizer=store.read_arrays(parent, "optimizer"))
-
-
-def _masks(training: Training, network: Network, store: Store, take: Take) -> Masks:
-    if training.level == 0:
-        return {kernel.name: np.ones(kernel.shape, bool) for kernel in network.kernels}
-    if network.experiment.is_transfer:
-        masks = network.carried.masks
-    else:
-        masks = _pruned(training, network, store, take)
-    streams = Streams(network.experiment.seed, training.replicate)
-    if training.kind == "shuffled_mask":
-        rng = streams.generator("shuffled_mask", training.level, training.draw)
-        return {name: rng.permuted(m.ravel()).reshape(m.shape) for name, m in masks.items()}
-    if training.kind.startswith("random_mask"):
-        # One ranking for all levels, so that these masks are nested like the ticket's.
-        return pruning.random_masks(masks, streams.generator("random_mask", training.draw))
-    return masks
+    return InitialState(
+        iteration=rewinding.iteration,
+        weights=arm_of(training).weights(ticket, draw),
+        masks=masks,
+        schedule=rewinding.schedule(earlier),
+        optimizer=rewinding.optimizer(earlier),
+    )
 
 
 def _pruned(training: Training, network: Network, store: Store, take: Take) -> Masks:
     parent = network.experiment.parent(training)
     before = store.read_masks(parent)
-    ranking = Ranking(training, network, store, take)
-    masks = ranking.prune(before, training.level - parent.level)
+    masks = Ranking(training, network, store, take).prune(before, training.level - parent.level)
     check_pruned(before, masks, network.remaining[training.level])
     return masks
+
+
+def arm_of(training: Training) -> Arm:
+    """Returns a training's arm; the dense network's has no name, and is as `Arm` stands."""
+    return ARMS[training.kind]() if training.level else Arm()
+
+
+def draw_of(training: Training, network: Network) -> Draw:
+    """Returns where a training's arm takes its randomness from."""
+    streams = Streams(network.experiment.seed, training.replicate)
+    return Draw(streams, training.level, training.draw, network.initial_weights)
+
+
+def _check_as_many(training: Training, ticket: Masks, masks: Masks) -> None:
+    """Checks that an arm's masks are the level's in shape and number, as its density says."""
+    found, wanted = ({n: (m.shape, m.dtype) for n, m in a.items()} for a in (masks, ticket))
+    kept, expected = (sum(np.count_nonzero(m) for m in each.values()) for each in (masks, ticket))
+    if found != wanted or kept != expected:
+        raise UserError(
+            f"--arms={training.kind}: its masks must be boolean arrays of the ticket's kernels and "
+            f"shapes, and keep {expected:,} weights at level {training.level}; they keep {kept:,}"
+        )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lth_tf.lottery.rewinding import rewinding_for
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.results import Result
@@ -107,7 +108,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         )
 
     def _length(self, training: Training) -> int:
-        return self._iterations - self._experiment.first_iteration(training)
+        return self._iterations - rewinding_for(training, self._experiment).iteration
 
     def _left(self, done: int) -> str:
         if not done:

@@ -1,10 +1,8 @@
 """TensorBoard: a training's scalars by iteration, hyperparameters, weights and densities."""
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.histogram.summary import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
@@ -46,12 +44,13 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             self._writer.flush()
 
     def row(self, row: Row) -> None:
-        """Writes an evaluation's losses and accuracies, and the learning rate at it."""
+        """Writes an evaluation's losses and accuracies, the learning rate and density at it."""
         scalars = {
             "loss/train": row.train_loss,
             "loss/validation": row.validation_loss,
             f"{self._metric}/validation": row.validation_accuracy,
             "learning_rate": row.learning_rate,
+            "density/all": row.density,
         }
         with writing(self._folder):
             with self._writer.as_default(row.iteration):
@@ -60,12 +59,12 @@ class TensorBoardLog(contextlib.AbstractContextManager):
                         tf.summary.scalar(name, value)
             self._writer.flush()
 
-    def finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
+    def finish(self, outcome: Outcome, result: Result) -> None:
         """Writes what is known at the end: test accuracies, densities, surviving weights."""
         with writing(self._folder):
-            self._finish(outcome, masks, result)
+            self._finish(outcome, result)
 
-    def _finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
+    def _finish(self, outcome: Outcome, result: Result) -> None:
         for row in outcome.rows:
             found = {"test": row.test_accuracy, "train": row.train_accuracy}
             with self._writer.as_default(row.iteration):
@@ -73,8 +72,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
                     if value is not None:
                         tf.summary.scalar(f"{self._metric}/{name}", value)
         with self._writer.as_default(result.iterations):
-            tf.summary.scalar("density/all", result.density)
-            for name, mask in masks.items():
+            for name, mask in outcome.masks.items():
                 layer = name.rsplit("/", 1)[0]
                 tf.summary.scalar(f"density/{layer}", mask.mean())
                 # TensorFlow's own takes 60 times the memory of the weights.

@@ -5,8 +5,9 @@ import numpy as np
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.network import Network
-from lth_tf.lottery.next_level import start_unmasked
-from lth_tf.runs.experiment import FRESH, Experiment, Training
+from lth_tf.lottery.next_level import rewind
+from lth_tf.lottery.rewinding import rewinding_for
+from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.results import NEWER
 from lth_tf.runs.store import Store
 
@@ -51,10 +52,8 @@ def ticket(store: Store, training: Training) -> Ticket:
 
 def _iteration(experiment: Experiment, training: Training) -> int:
     """Returns the iteration that the weights a training starts from are of."""
-    first = training.level == 0 or training.kind in FRESH
-    if first or experiment.recipe.rewinds_weights:
-        return experiment.first_iteration(training)
-    return experiment.recipe.iterations
+    rewinding = rewinding_for(training, experiment)
+    return experiment.recipe.iterations if rewinding.keeps_weights else rewinding.iteration
 
 
 def trained_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
@@ -77,8 +76,9 @@ def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
     if training.level == 0:
         return store.read_arrays(training, "initial")
     network = Network(store.experiment(), store.data(), ticket=store.ticket())
-    weights = dict(start_unmasked(training, network, store).weights)
-    for name, mask in store.read_masks(training).items():
+    masks = store.read_masks(training)
+    weights = dict(rewind(training, masks, network, store).weights)
+    for name, mask in masks.items():
         weights[name] = np.where(mask, weights[name], np.float32(0))
     return weights
 

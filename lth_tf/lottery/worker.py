@@ -1,35 +1,37 @@
 """Worker: runs single trainings of an experiment, from the store and into it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from lth_tf import files
+from lth_tf.arms import Draw
 from lth_tf.data import OwnData, load
+from lth_tf.lottery.masking import make_mask_schedule
 from lth_tf.lottery.network import Network
-from lth_tf.lottery.next_level import make_start
+from lth_tf.lottery.next_level import arm_of, draw_of, train_levels
+from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.lottery.sharing import share
 from lth_tf.lottery.tensorboard import TensorBoardLog
 from lth_tf.recipe import Recipe
-from lth_tf.runs.experiment import REORDER, Training
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.results import Result, metrics_csv
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.training.checkpoint import Saving
 from lth_tf.training.distribution import make_strategy
+from lth_tf.training.initial_state import InitialState
+from lth_tf.training.invariants import check_count
 from lth_tf.training.measure import DivergedError, Row
 from lth_tf.training.order import Order
-from lth_tf.training.start import Start
 from lth_tf.training.state import State, read_state
 from lth_tf.training.team import Team
 from lth_tf.training.trainer import Outcome, Trainer
 
 _SAMPLE = 10_000
-
-Arrays = dict[str, np.ndarray]
 
 
 class Listener(Protocol):
@@ -83,14 +85,14 @@ class Worker:
 
     def run(
         self,
-        training: Training,
+        trainings: Iterable[Training],
         listener: Listener,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Runs a training, or goes on with it, and leaves its files in the store.
+        """Runs trainings, or goes on with them, and leaves their files in the store.
 
         Args:
-            training: what to run; what it needs must be complete.
+            trainings: what to run; what one needs must be complete when its turn comes.
             listener: is told of progress.
             should_stop: is asked at each evaluation whether to keep the state and stop.
 
@@ -99,11 +101,24 @@ class Worker:
             KeyboardInterrupt: if it was asked to stop; the state is kept.
             UserError: if a file that it needs is damaged.
         """
+
+        def train(training: Training, initial: InitialState) -> None:
+            self._run(training, initial, listener, should_stop)
+
+        take = self._trainer.examples.take
+        train_levels(trainings, self._network, self._store, take, train)
+
+    def _run(
+        self,
+        training: Training,
+        initial: InitialState,
+        listener: Listener,
+        should_stop: Callable[[], bool],
+    ) -> None:
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
-        start = make_start(training, self._network, self._store, self._trainer.examples.take)
-        start, state = share(self._team, start, read_state(checkpoint))
+        initial, state = share(self._team, initial, read_state(checkpoint))
         saving = self._saving(checkpoint, should_stop)
         rows: list[Row] = []
         with TensorBoardLog(folder, self._experiment, training, self._network.metric) as log:
@@ -114,19 +129,20 @@ class Worker:
                 listener.measured(training, row)
 
             try:
-                outcome = self._train(training, start, on_row, state, saving)
+                outcome = self._train(training, initial, on_row, state, saving)
             finally:
                 files.write_text(folder / "metrics.csv", metrics_csv(rows))
-            result = self._result(training, outcome, start.masks)
-            log.finish(outcome, start.masks, result)
+            check_count(outcome.masks, self._network.remaining[training.level])
+            result = self._result(training, outcome)
+            log.finish(outcome, result)
         if training.level == 0:
-            self._store.write_arrays(training, "initial", start.weights)
+            self._store.write_arrays(training, "initial", initial.weights)
         if outcome.rewind_weights is not None:
             self._store.write_arrays(training, "rewind", outcome.rewind_weights)
         if outcome.optimizer is not None:
             self._store.write_arrays(training, "optimizer", outcome.optimizer)
         self._store.write_arrays(training, "weights", outcome.weights)
-        self._store.write_masks(training, start.masks)
+        self._store.write_masks(training, outcome.masks)
         self._store.finish(training, result)
         listener.finished(training, result)
 
@@ -141,8 +157,8 @@ class Worker:
             DivergedError: if a loss is not finite.
             KeyboardInterrupt: if any worker was asked to stop.
         """
-        start, state = share(self._team, None, None)
-        self._train(training, start, lambda row: None, state, self._saving(None, should_stop))
+        initial, state = share(self._team, None, None)
+        self._train(training, initial, lambda row: None, state, self._saving(None, should_stop))
 
     def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
         return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._team)
@@ -150,7 +166,7 @@ class Worker:
     def _train(
         self,
         training: Training,
-        start: Start,
+        initial: InitialState,
         on_row: Callable[[Row], None],
         state: State | None,
         saving: Saving,
@@ -160,17 +176,21 @@ class Worker:
         rows, validation_rows = self._network.data.split(
             recipe.validation_size, streams.generator("split")
         )
-        order = make_order(training, streams, rows, recipe.batch_size)
+        order = make_order(training, draw_of(training, self._network), rows, recipe.batch_size)
+        keep = rewinding_of(recipe).keep(training)
         sample = training_sample(rows, recipe, streams.generator("training_sample"))
+        schedule = make_mask_schedule(training, self._network)
         try:
-            return self._trainer.train(start, order, validation_rows, sample, on_row, state, saving)
+            return self._trainer.train(
+                initial, order, schedule, validation_rows, sample, on_row, state, saving, keep
+            )
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
 
-    def _result(self, training: Training, outcome: Outcome, masks: Arrays) -> Result:
+    def _result(self, training: Training, outcome: Outcome) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
         marks = set(self._experiment.recipe.marks)
-        remaining = {name: int(mask.sum()) for name, mask in masks.items()}
+        remaining = {name: int(mask.sum()) for name, mask in outcome.masks.items()}
         return Result(
             replicate=training.replicate,
             level=training.level,
@@ -184,9 +204,11 @@ class Worker:
             iterations=last.iteration,
             seconds=round(outcome.seconds, 2),
             test_accuracy_at={
-                r.iteration: r.test_accuracy for r in outcome.rows if r.iteration in marks
+                r.iteration: r.test_accuracy
+                for r in outcome.rows
+                if r.iteration in marks and r.test_accuracy is not None
             },
-            layers={name: (count, masks[name].size) for name, count in remaining.items()},
+            layers={name: (n, outcome.masks[name].size) for name, n in remaining.items()},
             train_accuracy_at_early_stop=best.train_accuracy,
             train_accuracy_final=last.train_accuracy,
             validation_accuracy_at_early_stop=best.validation_accuracy,
@@ -209,22 +231,21 @@ def training_sample(rows: np.ndarray, recipe: Recipe, generator: np.random.Gener
     return np.sort(generator.permutation(rows)[:_SAMPLE])
 
 
-def make_order(training: Training, streams: Streams, rows: np.ndarray, batch_size: int) -> Order:
-    """Returns a training's order: its level's, which all arms share but a reordered ticket.
+def make_order(training: Training, draw: Draw, rows: np.ndarray, batch_size: int) -> Order:
+    """Returns a training's order: its level's, unless its arm has another.
 
     Args:
         training: the training.
-        streams: its replicate's.
+        draw: has the streams.
         rows: the training examples' rows in the data set, int [n].
         batch_size: examples per iteration.
     """
-    purpose, indices = "{}", (training.level,)
-    if training.kind == REORDER:
-        purpose, indices = "reorder_{}", (training.level, training.draw)
+    streams = draw.streams
+    prefix, indices = arm_of(training).order(draw)
     return Order(
         rows=rows,
         batch_size=batch_size,
-        epoch_generator=lambda epoch: streams.generator(purpose.format("order"), *indices, epoch),
-        augment_key=streams.key(purpose.format("augment"), *indices),
-        dropout_key=streams.key(purpose.format("dropout"), *indices),
+        epoch_generator=lambda epoch: streams.generator(f"{prefix}order", *indices, epoch),
+        augment_key=streams.key(f"{prefix}augment", *indices),
+        dropout_key=streams.key(f"{prefix}dropout", *indices),
     )

@@ -5,14 +5,11 @@ import re
 
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe, digest
+from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
 DENSE = "dense"
 TICKET = "ticket"
-REORDER = "reorder"
-CONTROLS = ("reinit", "random_mask", "shuffled_mask", "random_mask_reinit", REORDER)
-FRESH = ("reinit", "random_mask_reinit")  # controls with initial weights of their own
-ARMS = (TICKET, *CONTROLS)
-STRATEGIES = ("iterative", "one_shot")
+STRATEGIES = ("iterative", "one_shot")  # and the mask schedules that prune while training
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
@@ -65,8 +62,9 @@ class Experiment:
         replicates: number of repetitions, each with streams of its own.
         seed: the one seed that all randomness comes from.
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
-            prunes the dense network once to each level's density (Section 2); "transfer" trains
-            a ticket that came from elsewhere, and the dense network to compare it with.
+            prunes the dense network once to each level's density (Section 2); "gradual", or
+            another mask schedule, prunes each level while it trains; "transfer" trains a ticket
+            that came from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
         ticket: the checksum of a transfer's ticket; None of others.
@@ -87,19 +85,36 @@ class Experiment:
         for name, least in fewest.items():
             if getattr(self, name) < least:
                 raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
-        allowed = (TRANSFER,) if self.ticket else STRATEGIES
+        allowed = (TRANSFER,) if self.ticket else strategies()
         if self.strategy not in allowed:
             raise UserError(f"--strategy={self.strategy}: must be one of {', '.join(allowed)}")
-        unknown = [arm for arm in self.arms if arm not in ARMS]
-        if unknown or TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
+        if TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
             raise UserError(
-                f"--arms={','.join(self.arms)}: must be {TICKET} and any of {', '.join(CONTROLS)}"
+                f"--arms={','.join(self.arms)}: must have {TICKET} among them, and each only once"
             )
+        if self.prunes_while_training:
+            MASK_SCHEDULES[self.strategy].check(self.recipe)
+            if self.arms != (TICKET,):
+                raise UserError(
+                    f"--arms={','.join(self.arms)}: must be {TICKET} alone with "
+                    f"--strategy={self.strategy}: there is no mask before a training that a "
+                    "control could be trained with"
+                )
 
     @property
     def is_transfer(self) -> bool:
         """Whether it trains a ticket that came from elsewhere."""
         return self.strategy == TRANSFER
+
+    @property
+    def prunes_while_training(self) -> bool:
+        """Whether each level is one training from the initial weights whose masks change."""
+        return self.strategy != FIXED and self.strategy in MASK_SCHEDULES
+
+    def mask_schedule(self, training: Training) -> str:
+        """Returns the name of the mask schedule that a training has."""
+        changes = self.prunes_while_training and training.level > 0
+        return self.strategy if changes else FIXED
 
     @property
     def name(self) -> str:
@@ -119,38 +134,24 @@ class Experiment:
         """Returns the training whose final weights a mask is pruned from; None for the dense one.
 
         The mask of a control is pruned from the same training as the ticket's. In a transfer
-        nothing is pruned, and no training needs another.
+        nothing is pruned, and where levels are pruned while they train, no training needs another.
         """
-        if training.level == 0 or self.is_transfer:
+        if training.level == 0 or self.is_transfer or self.prunes_while_training:
             return None
         if training.level == 1 or self.strategy == "one_shot":
             return training.dense
         return Training(training.replicate, training.level - 1, TICKET)
 
-    def first_iteration(self, training: Training) -> int:
-        """Returns the iteration that a training starts from: k where it rewinds to theta_k.
-
-        Fresh weights have no theta_k; they are trained from 0.
-        """
-        rewound = training.level > 0 and training.kind not in FRESH
-        return self.recipe.rewind_iteration if rewound else 0
-
-    def iterations_before(self, training: Training) -> int:
-        """Returns the iterations that a training's weights were trained for before it.
-
-        They are those of its parents where it goes on from their trained weights, else none.
-        """
-        keeps = training.level > 0 and training.kind not in FRESH and not self.is_transfer
-        if not keeps or self.recipe.rewinds_weights:
-            return 0
-        parents = 1 if self.strategy == "one_shot" else training.level
-        return parents * self.recipe.iterations
-
     @property
     def width(self) -> int:
-        """The number of trainings that can run at the same time, once the dense ones are done."""
+        """The number of trainings that can run at the same time, once the dense ones are done.
+
+        The dense ones are among them where no training needs another.
+        """
         if self.is_transfer:
             return self.replicates * (1 + len(self.arms_of(self.rounds)))
+        if self.prunes_while_training:
+            return self.replicates * (1 + self.rounds)
         levels = self.rounds if self.strategy == "one_shot" else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 
@@ -158,13 +159,18 @@ class Experiment:
         """Lists the arms of a level, a control once for each draw."""
         if level == 0:
             return [DENSE]
-        controls = [arm for arm in self.arms if arm != TICKET]
-        return [TICKET, *(f"{arm}_{i}" for arm in controls for i in range(self.reinits))]
+        drawn = [arm for arm in self.arms if arm != TICKET]
+        return [TICKET, *(f"{arm}_{i}" for arm in drawn for i in range(self.reinits))]
+
+
+def strategies() -> list[str]:
+    """Lists what `--strategy` can be, but for a transfer's."""
+    return [*STRATEGIES, *(name for name in MASK_SCHEDULES if name != FIXED)]
 
 
 def kind_of(arm: str) -> str:
     """Returns an arm's name without the number of its draw."""
-    return arm.rstrip("0123456789").rstrip("_")
+    return re.sub(r"_\d+$", "", arm)
 
 
 def make_plan(experiment: Experiment) -> list[Training]:

@@ -9,20 +9,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
-from lth_tf.machine import memory, usable_cores
+from lth_tf.machine import memory, processor, usable_cores
 from lth_tf.runs.settings import Settings
 
 _PACKAGES = ("lth_tf", "tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
 
 
-def describe_start(flags: Sequence[str], settings: Settings) -> dict[str, Any]:
+def describe_start(
+    flags: Sequence[str], settings: Settings, gpus: Sequence[str] = ()
+) -> dict[str, Any]:
     """Returns what is known of a start: time, flags, versions, git revision, hardware.
 
     Args:
         flags: the command line's flags.
         settings: how the experiment is run.
+        gpus: the names of the GPUs.
     """
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -31,10 +32,10 @@ def describe_start(flags: Sequence[str], settings: Settings) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "git_revision": _git_revision(),
         "hardware": {
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor(),
             "cores": usable_cores(),
             "memory_gib": round(memory() / 2**30, 1),
-            "gpus": [_gpu_name(gpu) for gpu in tf.config.list_physical_devices("GPU")],
+            "gpus": list(gpus),
         },
     }
 
@@ -57,7 +58,3 @@ def _git_revision() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
-
-
-def _gpu_name(gpu: tf.config.PhysicalDevice) -> str:
-    return tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)

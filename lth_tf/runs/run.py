@@ -3,7 +3,7 @@
 import csv
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,6 @@ class Run:
             UserError: if it is damaged or missing.
         """
         return self.store.ticket()
-
-    @property
-    def earlier(self) -> Callable[[Result], int] | None:
-        """The iterations that a result's weights were trained for before; None if none kept any."""
-        if self.experiment.recipe.rewinds_weights:
-            return None
-        return lambda r: self.experiment.iterations_before(Training(r.replicate, r.level, r.arm))
 
     @property
     def planned(self) -> int:

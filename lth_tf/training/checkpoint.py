@@ -10,9 +10,11 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.packing import pack
+from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure
-from lth_tf.training.optimizers import schedule_of
-from lth_tf.training.rewind import Rewind, set_weights
+from lth_tf.training.optimizers import optimizer_arrays, optimizer_state, schedule_of
+from lth_tf.training.rewind import Rewind, make_optimizer_new, set_weights
 from lth_tf.training.state import State, write_state
 from lth_tf.training.team import Team
 
@@ -58,10 +60,13 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Restores weights, optimizer and schedule."""
         optimizer = self.model.optimizer
-        optimizer.build(self.model.trainable_variables)
+        make_optimizer_new(self.model, optimizer.get_config())
         schedule_of(optimizer).start.assign(self._schedule)
-        for index, variable in enumerate(optimizer.variables):
-            variable.assign(self._optimizer[str(index)])
+        known = len(optimizer.variables)
+        for index, variable in enumerate(optimizer_state(optimizer)):
+            # Files of earlier versions have no loss scale: it is as new, as it was there.
+            if index < known or str(index) in self._optimizer:
+                variable.assign(self._optimizer[str(index)])
         set_weights(self.model, self._weights)
 
 
@@ -73,6 +78,7 @@ class Checkpoint(keras.callbacks.Callback):
         saving: Saving,
         ends: list[int],
         measure: Measure,
+        updates: MaskUpdates,
         rewind: Rewind,
         began: float,
     ) -> None:
@@ -82,6 +88,7 @@ class Checkpoint(keras.callbacks.Callback):
             saving: where and when to write.
             ends: the iterations at which chunks end.
             measure: has the evaluations.
+            updates: has the masks.
             rewind: has the weights to rewind to, once the training passed them.
             began: when the training began, on the monotonic clock, had it not been interrupted.
         """
@@ -89,6 +96,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._saving = saving
         self._ends = ends
         self._measure = measure
+        self._updates = updates
         self._rewind = rewind
         self._began = began
         self._last = time.monotonic()
@@ -112,12 +120,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _keep(self, iteration: int) -> None:
         # On every worker: reading batch normalisation's averages is a sum over all of them.
-        variables = self.model.optimizer.variables
         arrays = {
             "weights": snapshot(self.model),
             "best": self._measure.best_weights,
             "rewind": self._rewind.weights or {},
-            "optimizer": {str(i): v.numpy() for i, v in enumerate(variables)},
+            "optimizer": optimizer_arrays(self.model.optimizer),
+            "masks": {name: pack(mask) for name, mask in self._updates.masks.items()},
         }
         seconds = time.monotonic() - self._began
         state = State(iteration, seconds, self._measure.rows, self._measure.best, arrays)

@@ -1,17 +1,20 @@
 """A Keras model whose `fit` runs a whole chunk of iterations per step, compiled as one loop."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.data.augment import AUGMENTATIONS
+from lth_tf.data.augmentations import augmentation
 from lth_tf.pruning.walk import copy_model, unwrap, walk
 from lth_tf.pruning.wrapper import is_maskable, masked_layers, wrap
 from lth_tf.recipe import Recipe
 from lth_tf.training.noise import RandomLayer, copy_stateless, noise, random_layers
 from lth_tf.training.normalization import GlobalBatchNormalization
+from lth_tf.training.order import Order
 
 
 class Examples:
@@ -44,7 +47,7 @@ class ChunkedModel(keras.Model):
         """
         self._examples = examples
         self._batch_size = recipe.batch_size
-        self._augment = AUGMENTATIONS.get(recipe.augment)
+        self._augment = augmentation(recipe.augment)
         self._weight_decay = recipe.weight_decay
         self._xla = xla
         inner = [unwrap(layer) for layer in walk(self).values()]
@@ -53,7 +56,12 @@ class ChunkedModel(keras.Model):
 
     def train_step(self, data: tuple[Any, Any]) -> dict[str, tf.Tensor]:
         """Runs one iteration on inputs and targets; returns the loss."""
-        inputs, targets = data
+        loss, gradients = self._loss_and_gradients(*data)
+        pairs = zip(gradients, self.trainable_variables, strict=True)
+        self.optimizer.apply_gradients([(self._decayed(g, v), v) for g, v in pairs])
+        return {"loss": loss}
+
+    def _loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
         scaling = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
             loss = self.compute_loss(inputs, targets, self(inputs, training=True))
@@ -61,9 +69,7 @@ class ChunkedModel(keras.Model):
         gradients = tape.gradient(scaled, self.trainable_variables)
         if scaling:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
-        pairs = zip(gradients, self.trainable_variables, strict=True)
-        self.optimizer.apply_gradients([(self._decayed(g, v), v) for g, v in pairs])
-        return {"loss": loss}
+        return loss, gradients
 
     def make_train_function(self, force: bool = False) -> Any:
         """Returns the function that `fit` calls with its iterator: one chunk a call."""
@@ -97,13 +103,50 @@ class ChunkedModel(keras.Model):
     def _iteration(
         self, chunk: dict[str, tf.Tensor], examples: tuple[Any, Any], i: tf.Tensor
     ) -> tf.Tensor:
+        return self._on_batch(self.train_step, chunk, examples, i)["loss"]
+
+    def _on_batch(self, step: Callable, chunk: dict, examples: tuple[Any, Any], i: Any) -> Any:
+        """Runs a step on an iteration's batch, augmented and with its noise."""
         inputs, targets = tf.nest.map_structure(lambda array: array[i], examples)
         iteration = chunk["first"][0] + i
         draw = functools.partial(self._draw, chunk["position"], iteration)
-        if self._augment:
-            inputs = self._augment(inputs, draw(chunk["augment_key"][0], [3]))
+        if self._augment.draws:
+            inputs = self._augment(inputs, draw(chunk["augment_key"][0], [self._augment.draws]))
         with noise(self._random_layers, draw, chunk["dropout_key"][0], iteration):
-            return self.train_step((inputs, targets))["loss"]
+            return step((inputs, targets))
+
+    def kernel_gradients(self, order: Order, iteration: int) -> dict[str, np.ndarray]:
+        """Returns the loss's gradient by each masked kernel, pruned weights among them.
+
+        Args:
+            order: the training's order.
+            iteration: whose batch, augmentation and noise it is of.
+        """
+        strategy = self.distribute_strategy
+        chunks = order.dataset(iteration, [iteration + 1])
+        chunk = next(iter(strategy.experimental_distribute_dataset(chunks)))
+        # A forward pass moves batch normalisation's averages.
+        before = [(v, v.numpy()) for v in self.non_trainable_variables]
+        gradients = self._kernel_gradients(chunk, self._gather(chunk["rows"]))
+        for variable, value in before:
+            variable.assign(value)
+        return {name: gradient.numpy() for name, gradient in gradients.items()}
+
+    @tf.function
+    def _kernel_gradients(self, chunk: Any, examples: Any) -> dict[str, tf.Tensor]:
+        def of_kernels(batch: tuple[Any, Any]) -> dict[str, tf.Tensor]:
+            _, gradients = self._loss_and_gradients(*batch)
+            pairs = zip(self.trainable_variables, gradients, strict=True)
+            by_variable = {variable.ref(): gradient for variable, gradient in pairs}
+            layers = masked_layers(self).items()
+            return {name: by_variable[layer.layer.kernel.ref()] for name, layer in layers}
+
+        strategy = self.distribute_strategy
+        shares = strategy.run(
+            functools.partial(self._on_batch, of_kernels), args=(chunk, examples, 0)
+        )
+        sum_up = functools.partial(strategy.reduce, tf.distribute.ReduceOp.SUM, axis=None)
+        return {name: sum_up(share) for name, share in shares.items()}
 
     def _draw(
         self, position: tf.Tensor, iteration: tf.Tensor, key: tf.Tensor, shape: Any

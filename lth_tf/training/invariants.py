@@ -1,6 +1,6 @@
 """What must hold in every training, checked while it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import get_masks
+from lth_tf.training.mask_schedules import Promise
 
 
 class InvariantError(RuntimeError):
@@ -15,19 +16,19 @@ class InvariantError(RuntimeError):
 
 
 class CheckInvariants(keras.callbacks.Callback):
-    """Checks that a training starts from mask * theta and ends with its mask and exact zeros."""
+    """Checks that a training starts from mask * theta and ends with its masks and exact zeros."""
 
     def __init__(
         self,
         weights: Mapping[str, np.ndarray],
-        masks: Mapping[str, np.ndarray],
+        masks: Callable[[], Mapping[str, np.ndarray]],
         from_start: bool = True,
     ) -> None:
         """Makes the callback.
 
         Args:
             weights: theta by name, before masking.
-            masks: boolean masks by kernel name; kernels without one are not pruned.
+            masks: returns the masks at work by kernel name; kernels without one are not pruned.
             from_start: False for a training that goes on from a later state.
         """
         super().__init__()
@@ -40,7 +41,7 @@ class CheckInvariants(keras.callbacks.Callback):
         if not self._from_start:
             return
         for name, variable in named_weights(self.model).items():
-            mask = self._masks.get(name)
+            mask = self._masks().get(name)
             theta = self._weights[name]
             ticket = theta if mask is None else np.where(mask, theta, np.float32(0))
             if not np.array_equal(variable.numpy(), ticket):
@@ -48,13 +49,39 @@ class CheckInvariants(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Checks that the masks are as they were set, and pruned weights exactly zero."""
-        masks = get_masks(self.model)
+        masks, expected = get_masks(self.model), self._masks()
         for name, variable in named_weights(self.model).items():
-            if name in self._masks:
-                if not np.array_equal(masks[name], self._masks[name]):
+            if name in expected:
+                if not np.array_equal(masks[name], expected[name]):
                     raise InvariantError(f"{name}: its mask changed while training")
-                if variable.numpy()[~self._masks[name]].any():
+                if variable.numpy()[~expected[name]].any():
                     raise InvariantError(f"{name}: pruned weights are not zero")
+
+
+def check_update(
+    promise: Promise, before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray]
+) -> None:
+    """Checks that an update changed masks only as its mask schedule promises.
+
+    Args:
+        promise: the schedule's.
+        before: the masks before the update.
+        after: the masks after it.
+
+    Raises:
+        InvariantError: if they changed otherwise; names the kernel.
+    """
+    if before.keys() != after.keys():
+        raise InvariantError(f"masks of {sorted(after)} where there are {sorted(before)}")
+    holds = {
+        Promise.UNCHANGED: np.array_equal,
+        Promise.SHRINK: lambda old, new: not (new & ~old).any(),
+        Promise.KEEP_COUNT: lambda old, new: np.count_nonzero(old) == np.count_nonzero(new),
+    }[promise]
+    for name, old in before.items():
+        new = after[name]
+        if new.dtype != bool or new.shape != old.shape or not holds(old, new):
+            raise InvariantError(f"{name}: masks must {promise}, but an update broke this")
 
 
 def check_pruned(
@@ -73,6 +100,15 @@ def check_pruned(
     for name, mask in after.items():
         if (mask & ~before[name]).any():
             raise InvariantError(f"{name}: pruned weights came back")
-    found = sum(int(mask.sum()) for mask in after.values())
+    check_count(after, remaining)
+
+
+def check_count(masks: Mapping[str, np.ndarray], remaining: int) -> None:
+    """Checks that masks keep as many weights as the plan says remain.
+
+    Raises:
+        InvariantError: if the count is another.
+    """
+    found = sum(int(mask.sum()) for mask in masks.values())
     if found != remaining:
         raise InvariantError(f"{found} weights remain where the plan has {remaining}")

@@ -1,9 +1,11 @@
 """Measuring a training as it runs: losses and accuracies at every evaluation and early stopping.
 
 Training always runs to its end; the early-stopping iteration is where the validation loss was
-lowest (Section 2), found afterwards. The weights of the best iteration so far are kept aside, so
-that the test set is evaluated there once, and never decides anything; so are training examples, as
-they are without augmentation (Figures 4 and 5).
+lowest (Section 2), found afterwards. Where masks change in a training, only evaluations from their
+last update on count: before it the network is denser than its level, and no denser network's
+accuracy may be reported for a level, at marked iterations neither. The weights of the best
+iteration so far are kept aside, so that the test set is evaluated there once, and never decides
+anything; so are training examples, as they are without augmentation (Figures 4 and 5).
 """
 
 import dataclasses
@@ -31,6 +33,7 @@ class Row:
         validation_loss: mean cross-entropy of the validation examples.
         validation_accuracy: their accuracy.
         learning_rate: learning rate of the last iteration; of the first before any.
+        density: share of the kernels' weights that remain; None in checkpoints of older versions.
         test_accuracy: the test examples' accuracy.
         train_accuracy: accuracy of a fixed sample of the training examples, without augmentation.
     """
@@ -42,6 +45,7 @@ class Row:
     learning_rate: float
     test_accuracy: float | None = None
     train_accuracy: float | None = None
+    density: float | None = None
 
 
 class DivergedError(UserError):
@@ -53,7 +57,7 @@ class Measure(keras.callbacks.Callback):
 
     Attributes:
         rows: the evaluations so far.
-        best: index in `rows` of the lowest validation loss.
+        best: index in `rows` of the lowest validation loss, once there is one that counts.
         best_weights: the weights there, by name.
     """
 
@@ -65,6 +69,8 @@ class Measure(keras.callbacks.Callback):
         start: int,
         ends: list[int],
         marks: tuple[int, ...],
+        counts_from: int,
+        density: Callable[[], float],
         on_row: Callable[[Row], None],
     ) -> None:
         """Makes the callback.
@@ -76,6 +82,8 @@ class Measure(keras.callbacks.Callback):
             start: the iteration that the training starts from.
             ends: the iterations at which its chunks end; the last is the training's end.
             marks: iterations whose test accuracy is recorded, besides the last.
+            counts_from: the iteration from which on the masks are the level's.
+            density: returns the density at work.
             on_row: is told of each evaluation.
         """
         super().__init__()
@@ -87,7 +95,9 @@ class Measure(keras.callbacks.Callback):
         self._training = training
         self._start = start
         self._ends = ends
-        self._tested = {*marks, ends[-1]}
+        self._tested = {*(mark for mark in marks if mark >= counts_from), ends[-1]}
+        self._counts_from = counts_from
+        self._density = density
         self._on_row = on_row
 
     def go_on(self, rows: list[Row], best: int, best_weights: dict[str, np.ndarray]) -> None:
@@ -125,17 +135,24 @@ class Measure(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         last = int(optimizer.iterations.numpy()) - (iteration > self._start)
         rate = float(schedule_of(optimizer)(last))
-        row = Row(iteration, train_loss, loss, accuracy, rate)
+        row = Row(iteration, train_loss, loss, accuracy, rate, density=self._density())
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):
                 raise _diverged(f"the {name} loss is {value}", iteration)
         if iteration in self._tested:
             row.test_accuracy = self._test()[1]
         self.rows.append(row)
-        if len(self.rows) == 1 or loss < self.rows[self.best].validation_loss:
+        if self._is_best(row):
             self.best = len(self.rows) - 1
             self.best_weights = snapshot(self.model)
         self._on_row(row)
+
+    def _is_best(self, row: Row) -> bool:
+        if row.iteration < self._counts_from:
+            return False
+        best = self.rows[self.best]
+        first = best is row or best.iteration < self._counts_from
+        return first or row.validation_loss < best.validation_loss
 
 
 def _diverged(what: str, iteration: int) -> DivergedError:

@@ -1,6 +1,6 @@
 """State: all that a training is between two chunks, as a file to go on from to the bit.
 
-Weights, masks' effect, optimizer, evaluations and the best weights so far are the state; the order
+Weights, masks, optimizer, evaluations and the best weights so far are the state; the order
 of examples and all other randomness are functions of the iteration and need not be kept.
 """
 
@@ -17,8 +17,9 @@ from lth_tf.errors import UserError
 from lth_tf.training.measure import Row
 
 _log = logging.getLogger(__name__)
-_FORMAT = "1"
-GROUPS = ("weights", "best", "rewind", "optimizer")
+_FORMAT = "2"
+_READ = ("1", _FORMAT)  # format 1 has no masks, which did not change, and no loss scale
+GROUPS = ("weights", "best", "rewind", "optimizer", "masks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class State:
         seconds: time that they took, over all starts.
         rows: the evaluations so far.
         best: index in `rows` of the lowest validation loss.
-        arrays: arrays by group ("weights", "best", "rewind", "optimizer") and name.
+        arrays: arrays by group, one of `GROUPS`, and name; masks are packed.
     """
 
     iteration: int
@@ -75,8 +76,8 @@ def read_state(path: Path) -> State | None:
     try:
         arrays, metadata = files.read_arrays(path)
         found = metadata.get("format")
-        if found != _FORMAT:
-            raise UserError(f"{path}: must be of format {_FORMAT}, found {found}")
+        if found not in _READ:
+            raise UserError(f"{path}: must be of format {_FORMAT} or older, found {found}")
         text = metadata["state"]
         if metadata["checksum"] != checksum(arrays, text):
             raise UserError(f"{path}: is not what was written (its checksum differs)")

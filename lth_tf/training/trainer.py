@@ -1,6 +1,7 @@
 """Trainer: one compiled model that runs any number of trainings of a recipe, one after another."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -10,25 +11,32 @@ import tf_keras as keras
 
 from lth_tf import models
 from lth_tf.data import ImageData, ImageInfo, OwnData, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
 from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.own import ModelFunction, build_own
 from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.packing import unpack
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
 from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
 from lth_tf.training.chunked import Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.invariants import CheckInvariants
+from lth_tf.training.mask_schedules import MaskSchedule
+from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure, Row
 from lth_tf.training.objective import objective_of
-from lth_tf.training.optimizers import make_optimizer
+from lth_tf.training.optimizers import make_optimizer, optimizer_arrays
 from lth_tf.training.order import Order, chunk_ends
 from lth_tf.training.rewind import Rewind
-from lth_tf.training.start import Start
 from lth_tf.training.state import State
+from lth_tf.training.team import Team
+
+_NOTHING = Keep()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +47,16 @@ class Outcome:
         rows: its evaluations.
         early_stop: the one where the validation loss was lowest.
         weights: the trained weights by name, pruned ones zero.
-        rewind_weights: the weights of the recipe's rewind iteration, where the training passed it.
-        optimizer: the optimizer's variables at the end, by index, where they are gone on with.
+        masks: the masks at the end, by kernel name.
+        rewind_weights: the weights of iteration k, where they are kept.
+        optimizer: the optimizer's variables at the end, by index, where they are kept.
         seconds: how long it took, over all starts.
     """
 
     rows: list[Row]
     early_stop: Row
     weights: dict[str, np.ndarray]
+    masks: dict[str, np.ndarray]
     rewind_weights: dict[str, np.ndarray] | None
     optimizer: dict[str, np.ndarray] | None
     seconds: float
@@ -87,35 +97,41 @@ class Trainer:
         with strategy.scope():
             plain = self._build(build)
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
-            self.xla = use_xla(xla, self.model, strategy)
+            augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
+            self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
         self.model.attach(self.examples, recipe, self.xla)
         self._validation = Evaluator(self.model, self.xla)
         self._test = Evaluator(self.model, self.xla)
         self._test.set_examples(*data.test)
         self._training = Evaluator(self.model, self.xla)
+        self._team = Team(strategy)
 
     def train(
         self,
-        start: Start,
+        initial: InitialState,
         order: Order,
+        schedule: MaskSchedule,
         validation_rows: np.ndarray,
         training_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
         state: State | None = None,
         saving: Saving | None = None,
+        keep: Keep = _NOTHING,
     ) -> Outcome:
         """Runs one training to the recipe's end, or goes on with one that was interrupted.
 
         Args:
-            start: the iteration, weights and masks to start from.
+            initial: the iteration, weights and masks to start from.
             order: which examples make up each iteration.
+            schedule: when masks change, and how.
             validation_rows: rows of the validation examples, as many as the recipe says.
             training_rows: rows of the training examples whose accuracy is measured at early
                 stopping and at the end.
             on_row: is told of each evaluation, those before an interruption included.
             state: the state of an interrupted training to go on from.
             saving: where and when the state is kept.
+            keep: what later trainings will go on from.
 
         Raises:
             DivergedError: if a loss is not finite.
@@ -126,35 +142,40 @@ class Trainer:
         before = state.seconds if state else 0.0
         self._validation.set_examples(*self.examples.take(validation_rows))
         self._training.set_examples(*self.examples.take(training_rows))
-        set_masks(self.model, start.masks)
-        first = state.iteration if state else start.iteration
-        also = (*recipe.marks, recipe.rewind_iteration)
+        masks = _masks(initial, state)
+        set_masks(self.model, masks)
+        first = state.iteration if state else initial.iteration
+        also = (*recipe.marks, keep.iteration, *schedule.updates)
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         evaluators = self._validation, self._test, self._training
-        measure = Measure(*evaluators, first, ends, recipe.marks, on_row)
-        check = CheckInvariants(start.weights, start.masks, from_start=state is None)
-        callbacks = [_beginning(start, state), check, measure]
+        updates = MaskUpdates(
+            schedule, masks, ends, lambda i: self.model.kernel_gradients(order, i), self._team
+        )
+        settled = max(schedule.updates, default=0)
+        measure = Measure(
+            *evaluators, first, ends, recipe.marks, settled, lambda: updates.density, on_row
+        )
+        check = CheckInvariants(initial.weights, lambda: updates.masks, from_start=state is None)
+        callbacks = [_beginning(initial, state), check, updates, measure]
         if state:
             measure.go_on(state.rows, state.best, state.arrays["best"])
-        theta_k = Rewind(recipe.rewind_iteration)
-        if first < recipe.rewind_iteration:
+        theta_k = Rewind(keep.iteration)
+        if keep.weights and first < keep.iteration:
             callbacks.append(theta_k)
-        elif state:
+        elif keep.weights and state:
             theta_k.weights = state.arrays["rewind"]
         if saving:
-            callbacks.append(Checkpoint(saving, ends, measure, theta_k, began - before))
+            callbacks.append(Checkpoint(saving, ends, measure, updates, theta_k, began - before))
         self.model.fit(order.dataset(first, ends), epochs=1, verbose=0, callbacks=callbacks)
         return Outcome(
             rows=measure.rows,
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
+            masks=updates.masks,
             rewind_weights=theta_k.weights or None,
-            optimizer=self._optimizer() if recipe.rewind == "none" else None,
+            optimizer=optimizer_arrays(self.model.optimizer) if keep.optimizer else None,
             seconds=time.monotonic() - began + before,
         )
-
-    def _optimizer(self) -> dict[str, np.ndarray]:
-        return {str(i): v.numpy() for i, v in enumerate(self.model.optimizer.variables)}
 
     def _build(self, build: Callable[[int], keras.Model]) -> keras.Model:
         before = keras.mixed_precision.global_policy()
@@ -165,12 +186,21 @@ class Trainer:
             keras.mixed_precision.set_global_policy(before)
 
 
-def _beginning(start: Start, state: State | None) -> keras.callbacks.Callback:
+def _masks(initial: InitialState, state: State | None) -> dict[str, np.ndarray]:
+    """Returns the masks to begin with, or those that were at work at an interruption."""
+    kept = state.arrays["masks"] if state else {}
+    return {
+        name: unpack(kept[name], mask.shape) if name in kept else mask
+        for name, mask in initial.masks.items()
+    }
+
+
+def _beginning(initial: InitialState, state: State | None) -> keras.callbacks.Callback:
     if state:
-        return Resume(state.arrays["weights"], state.arrays["optimizer"], start.schedule)
-    if start.optimizer:
-        return Resume(start.weights, start.optimizer, start.schedule)
-    return Rewind(start.iteration, start.weights, start.schedule)
+        return Resume(state.arrays["weights"], state.arrays["optimizer"], initial.schedule)
+    if initial.optimizer:
+        return Resume(initial.weights, initial.optimizer, initial.schedule)
+    return Rewind(initial.iteration, initial.weights, initial.schedule)
 
 
 def build_model(

@@ -10,6 +10,7 @@ from rich.table import Table
 from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.inputs import Given
 from lth_tf.lottery.network import Network
+from lth_tf.lottery.rewinding import rewinding_for
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
@@ -77,7 +78,7 @@ def _plan_table(network: Network, experiment: Experiment) -> Table:
         table.add_column(title, justify="left" if title == "arm" else "right")
     for level in experiment.levels:
         for arm in experiment.arms_of(level):
-            first = experiment.first_iteration(Training(0, level, arm))
+            first = rewinding_for(Training(0, level, arm), experiment).iteration
             table.add_row(
                 str(level),
                 arm,

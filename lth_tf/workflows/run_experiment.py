@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.console import Console
 from lth_tf import data, files
 from lth_tf.analysis.report.report import write_report
 from lth_tf.analysis.report.results_table import results_table
+from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
 from lth_tf.lottery.inputs import Given, given_by
 from lth_tf.lottery.network import Network
@@ -25,6 +26,7 @@ from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.training.distribution import (
     count_gpus,
+    gpu_names,
     leave_gpus,
     make_strategy,
     set_threads,
@@ -84,8 +86,8 @@ def run_experiment(
     info = given.info(experiment.recipe, settings.data_dir)
     network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
     network.check(strategy.num_replicas_in_sync)
-    if not given.data:
-        data.load(experiment.recipe.dataset, settings.data_dir)
+    examples = given.data or data.load(experiment.recipe.dataset, settings.data_dir)
+    augmentation(experiment.recipe.augment).check(examples.examples[0])
     if not team.is_chief:
         _follow(network, given, settings, team, should_stop, console)
         return []
@@ -93,7 +95,8 @@ def run_experiment(
     with full_disk_told(folder), store.lock(), run_log(folder / "run.log", console):
         with files.writing(folder / "run.log"):
             on_log_file(folder / "run.log")
-        store.begin(experiment, info, describe_start(flags, settings), network.described)
+        start = describe_start(flags, settings, gpu_names())
+        store.begin(experiment, info, start, network.described)
         if given.ticket:
             store.keep_ticket(given.ticket)
             for line in network.carried.told:
@@ -128,10 +131,18 @@ def _run_pending(
     with team.holding():
         team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
         worker = Worker(network, store, settings, given.data) if pending else None
-        for training in pending:
-            _heed(should_stop, team)
-            worker.run(training, listener, should_stop)
-            store.update_results()
+        if worker:
+            worker.run(_in_turn(pending, store, team, should_stop), listener, should_stop)
+
+
+def _in_turn(
+    pending: Sequence[Training], store: Store, team: Team, should_stop: Callable[[], bool]
+) -> Iterator[Training]:
+    """Yields trainings one after another; each is finished when the next is asked for."""
+    for training in pending:
+        _heed(should_stop, team)
+        yield training
+        store.update_results()
 
 
 def _follow(

@@ -130,8 +130,8 @@ def _write_training(store, recipe, training, older):
             mark: best - 0.1 * (1 - mark / recipe.iterations) for mark in recipe.marks
         },
         layers=layers,
-        train_accuracy_at_early_stop=None if older else min(1, best + 0.01),
-        train_accuracy_final=None if older else min(1, best + 0.02),
+        train_accuracy_at_early_stop=None if older else min(1.0, best + 0.01),
+        train_accuracy_final=None if older else min(1.0, best + 0.02),
         validation_accuracy_at_early_stop=None if older else best - 0.001,
     )
     store.finish(training, result)

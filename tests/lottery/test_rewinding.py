@@ -1,4 +1,4 @@
-"""--rewind=lr|none|fine_tune: what each does to weights, schedule and optimizer."""
+"""Kinds of --rewind: what each does to weights, schedule and optimizer."""
 
 import csv
 
@@ -6,9 +6,22 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from lth_tf.errors import UserError
+from lth_tf.lottery.rewinding import (
+    REWINDINGS,
+    Earlier,
+    FineTune,
+    LearningRate,
+    Nothing,
+    ToIteration,
+    iterations_before,
+    rewinding_of,
+)
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training
+from lth_tf.training.initial_state import Keep
 
+ARMS = ("ticket", "reinit_0")
 FLAGS = ("--name=e", "--rounds=2", "--iterations=60", "--lr_drops=40", "--warmup=10")
 
 
@@ -21,6 +34,67 @@ def kinds(run, tmp_path_factory):
         assert run(runs_dir, *FLAGS, f"--rewind={kind}") == 0
         runs[kind] = runs_dir / "e/replicate_00"
     return runs
+
+
+@pytest.mark.parametrize(
+    ("rewind", "kind", "iteration"),
+    [
+        ("0", ToIteration, 0),
+        ("7", ToIteration, 7),
+        ("lr", LearningRate, 0),
+        ("none", Nothing, 0),
+        ("fine_tune", FineTune, 0),
+    ],
+)
+def test_a_recipe_names_its_kind(rewind, kind, iteration):
+    found = rewinding_of(Recipe(iterations=8, rewind=rewind))
+    assert type(found) is kind and found.iteration == iteration
+    assert found.keeps_weights == (kind is not ToIteration)
+    assert (rewind in REWINDINGS) == found.keeps_weights
+
+
+@pytest.mark.parametrize("rewind", ["8", "-1", "LR", "", "1.5"])
+def test_a_kind_that_there_is_not_is_refused(rewind):
+    told = rf"^--rewind={rewind}: must be 0 to 7, below --iterations \(8\), or one of lr, none, f"
+    with pytest.raises(UserError, match=told):
+        rewinding_of(Recipe(iterations=8, rewind=rewind))
+
+
+def test_only_what_is_gone_on_from_is_kept():
+    dense, ticket, reinit = (Training(0, 0, "dense"), *(Training(0, 1, a) for a in ARMS))
+    later, nothing = ToIteration(7), Nothing()
+    assert later.keep(dense) == Keep(7, weights=True)
+    assert later.keep(ticket) == later.keep(reinit) == Keep(7)
+    assert nothing.keep(dense) == nothing.keep(ticket) == Keep(optimizer=True)
+    assert {kind.keep(dense) for kind in (ToIteration(0), LearningRate(), FineTune())} == {Keep()}
+    assert nothing.keep(reinit) == Keep()
+
+
+def test_weights_are_those_of_the_last_training_that_trained_them():
+    """Level n has trained weights n to 3, to 10 n; those before were pruned."""
+    files = {
+        Training(0, n, "ticket" if n else "dense"): np.arange(4) >= n for n in range(3)
+    }  # fmt: skip
+    asked = []
+
+    class Files:
+        def read_arrays(self, training, name):
+            asked.append(training.level)
+            return {"a/kernel": files[training] * (10.0 * training.level + 1), "a/bias": name}
+
+        def read_masks(self, training):
+            return {"a/kernel": files[training]}
+
+    experiment = Experiment(recipe=Recipe(rewind="lr"), rounds=3, arms=("ticket", "random_mask"))
+    earlier = Earlier(Training(0, 3, "random_mask_0"), experiment, Files())
+
+    def found(*mask):
+        asked.clear()
+        return earlier.last_trained({"a/kernel": np.array(mask, bool)})["a/kernel"].tolist()
+
+    assert found(0, 0, 1, 1) == [0, 0, 21, 21] and asked == [2]
+    assert found(0, 1, 0, 1) == [0, 11, 21, 21] and asked == [2, 1]
+    assert found(1, 0, 0, 0) == [1, 11, 21, 21] and asked == [2, 1, 0]
 
 
 def weights(folder):
@@ -56,7 +130,7 @@ def test_kept_weights_were_trained_by_all_parents_before(strategy, rewind, befor
     recipe = Recipe(iterations=100, rewind=rewind)
     experiment = Experiment(recipe=recipe, rounds=3, strategy=strategy)
     found = {
-        arm: experiment.iterations_before(Training(0, 0 if arm == "dense" else 3, arm))
+        arm: iterations_before(Training(0, 0 if arm == "dense" else 3, arm), experiment)
         for arm in before
     }
     assert found == before

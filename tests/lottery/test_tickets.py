@@ -16,7 +16,8 @@ from lth_tf.runs.store import Store
 def kept(run, tmp_path_factory):
     """The run directory of an experiment with a control, whose tickets keep their weights."""
     runs_dir = tmp_path_factory.mktemp("kept")
-    flags = ("--name=e", "--rounds=2", "--arms=ticket,reinit", "--rewind=lr", "--iterations=40")
+    flags = ("--name=e", "--rounds=2", "--rewind=lr", "--iterations=40")
+    flags += ("--arms=ticket,reinit,random_mask",)
     assert run(runs_dir, *flags) == 0
     return runs_dir / "e"
 
@@ -41,7 +42,7 @@ def test_every_finished_training_has_its_masks_weights_and_metadata(request, run
         assert metadata["metrics"].items() <= result.items()
         assert "test_accuracy_final" in metadata["metrics"]
         assert metadata["versions"] == experiment["starts"][-1]["versions"]
-    assert len(store.finished()) == {"reference": 6, "rewound": 2, "kept": 5}[run_of]
+    assert len(store.finished()) == {"reference": 6, "rewound": 2, "kept": 7}[run_of]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,8 @@ def test_every_finished_training_has_its_masks_weights_and_metadata(request, run
         ("rewound", 0, "dense", 0, "level_00/dense/initial"),
         ("rewound", 1, "ticket", 20, "level_00/dense/rewind"),
         ("kept", 2, "ticket", 40, "level_01/ticket/weights"),
+        ("kept", 1, "random_mask_0", 40, "level_00/dense/weights"),
+        ("kept", 2, "random_mask_0", 40, None),
         ("kept", 2, "reinit_0", 0, None),
     ],
 )
@@ -65,6 +68,20 @@ def test_the_weights_are_of_the_iteration_that_is_told(
     theta = load_file(folder / "replicate_00" / f"{named}.safetensors")
     same = [np.array_equal(found.weights[n], theta[n] * m) for n, m in found.masks.items()]
     assert same == [source is not None] * 3
+
+
+def test_a_controls_mask_keeps_no_weights_that_were_zeroed(kept):
+    """But those that the dense network ended with, before they were pruned."""
+    store, random = Store(kept), Training(0, 2, "random_mask_0")
+    parent, dense = Training(0, 1, "ticket"), random.dense
+    found, known = ticket(store, random), store.read_masks(parent)
+    for name, mask in found.masks.items():
+        both, lost = mask & known[name], mask & ~known[name]
+        assert both.any() and lost.any()
+        for chosen, source in ((both, parent), (lost, dense)):
+            there = store.read_arrays(source, "weights")[name]
+            np.testing.assert_array_equal(found.weights[name][chosen], there[chosen])
+        assert np.count_nonzero(found.weights[name]) == np.count_nonzero(mask)
 
 
 def test_a_training_that_is_not_finished_has_no_ticket(reference):

@@ -1,11 +1,17 @@
-"""Optimizers and schedules follow the paper's convention."""
+"""Optimizers and schedules follow the paper's convention; their whole state is kept."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from lth_tf.recipe import Recipe
+from lth_tf.training.checkpoint import Saving
 from lth_tf.training.optimizers import Adam, Momentum, Schedule, make_optimizer
+from lth_tf.training.state import read_state
+from lth_tf.training.team import Team
 
 
 def test_schedule_warms_up_and_drops_at_the_exact_iteration():
@@ -22,6 +28,20 @@ def test_schedule_warms_up_and_drops_at_the_exact_iteration():
 
 def test_schedule_without_drops_or_warmup_is_constant():
     assert {float(Schedule(1.2e-3)(i)) for i in (0, 1, 50_000)} == {float(np.float32(1.2e-3))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "last"), [({"lr_drops": (10, 20)}, 0.01), ({"warmup": 20}, 0.1 * 19 / 20)]
+)
+def test_behind_its_end_the_rate_is_the_last_that_a_training_had(fields, last):
+    """What happens at the end exactly, a drop or the last step of the warm-up, never counts."""
+    recipe = Recipe(iterations=20, learning_rate=0.1, **fields)
+    schedule = make_optimizer(recipe)._learning_rate
+    assert float(schedule(19)) == pytest.approx(last)
+    schedule.start.assign(20)  # --rewind=fine_tune
+    assert {float(schedule(step)) for step in (0, 1, 19)} == {float(np.float32(last))}
+    again = Schedule.from_config(schedule.get_config())
+    assert float(again(25)) == pytest.approx(last)
 
 
 def test_momentum_is_that_of_tensorflow_1_when_the_rate_drops():
@@ -62,3 +82,44 @@ def test_optimizers_survive_their_configuration(make):
         copy = type(optimizer).from_config(optimizer.get_config())
         assert copy.get_config() == optimizer.get_config()
         assert float(copy._learning_rate(7)) == np.float32(0.05)
+
+
+@pytest.fixture
+def overflowing(make):
+    """A setting whose gradients overflow in float16 until the loss scale is halved a few times."""
+    setting = make(precision="mixed_float16", model="not_normalised", learning_rate=1e-3)
+    weights = {name: 8 * weight for name, weight in setting.weights.items()}
+    return setting, {"initial": setting.initial(weights=weights)}
+
+
+def test_a_loss_scale_begins_anew_in_each_training_and_is_gone_on_with_after_a_stop(
+    overflowing, tmp_path, assert_same_bits
+):
+    setting, arguments = overflowing
+    trainer = setting.trainer()
+    optimizer = trainer.model.optimizer
+    whole = setting.train(trainer, **arguments)
+    scale = float(optimizer.loss_scale)
+    assert scale < optimizer.initial_scale, "or this test tests nothing"
+    again = setting.train(trainer, **arguments)
+    assert_same_bits(whole.weights, again.weights)
+    assert float(optimizer.loss_scale) == scale
+
+    path = tmp_path / "checkpoint"
+    saving = Saving(path, 0, lambda: True, Team(tf.distribute.get_strategy()))
+    with pytest.raises(KeyboardInterrupt):
+        setting.train(trainer, **arguments, saving=saving)
+    state = read_state(path)
+    new = setting.trainer()
+    continued = setting.train(new, **arguments, state=state)
+    assert_same_bits(whole.weights, continued.weights)
+    assert continued.rows == whole.rows
+    assert float(new.model.optimizer.loss_scale) == scale
+
+    # A checkpoint of format 1, which has no loss scale and no masks.
+    known = {str(i) for i in range(len(optimizer.variables))}
+    older = {name: a for name, a in state.arrays["optimizer"].items() if name in known}
+    arrays = {**state.arrays, "optimizer": older, "masks": {}}
+    old = setting.train(new, **arguments, state=dataclasses.replace(state, arrays=arrays))
+    assert old.rows[-1].iteration == 30 and len(older) < len(state.arrays["optimizer"])
+    assert_same_bits(old.masks, whole.masks)

@@ -1,5 +1,7 @@
 """A checkpoint gives back what was kept, or says that it cannot and is as good as none."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ STATE = State(
         "best": {"dense/kernel": np.zeros((2, 2), np.float32)},
         "rewind": {},
         "optimizer": {"0": np.int64(20)},
+        "masks": {"dense/kernel": np.array([0b1010_0000], np.uint8)},
     },
 )
 
@@ -44,7 +47,7 @@ def alter(path):
 
 def make_newer(path):
     arrays, metadata = files.read_arrays(path)
-    files.write_arrays(path, arrays, {**metadata, "format": "2"})
+    files.write_arrays(path, arrays, {**metadata, "format": "3"})
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,7 @@ def make_newer(path):
     [
         (truncate, "must be a whole safetensors file"),
         (alter, "its checksum differs"),
-        (make_newer, "must be of format 1, found 2"),
+        (make_newer, "must be of format 2 or older, found 3"),
     ],
 )
 def test_a_state_that_cannot_be_used_is_named_and_as_good_as_none(tmp_path, caplog, change, told):
@@ -62,3 +65,13 @@ def test_a_state_that_cannot_be_used_is_named_and_as_good_as_none(tmp_path, capl
     assert read_state(path) is None
     assert str(path) in caplog.text and told in caplog.text
     assert "this training starts anew" in caplog.text
+
+
+def test_a_state_of_the_first_format_is_read(tmp_path):
+    path = tmp_path / "checkpoint"
+    arrays = {name: group for name, group in STATE.arrays.items() if name != "masks"}
+    write_state(path, dataclasses.replace(STATE, arrays=arrays))
+    content, metadata = files.read_arrays(path)
+    files.write_arrays(path, content, {**metadata, "format": "1"})
+    found = read_state(path)
+    assert found.record() == STATE.record() and found.arrays["masks"] == {}

@@ -15,7 +15,7 @@ from lth_tf.analysis.ensembles.votes import FILE, Vote, write_votes
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.render import Drawn, render
-from lth_tf.analysis.report.tables import Table
+from lth_tf.analysis.pages.table import Table
 
 FOLDER = "ensemble"  # inside a run directory
 _COLUMNS = (

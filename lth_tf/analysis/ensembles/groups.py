@@ -3,8 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
+from lth_tf.arms.reorder import Reorder
 from lth_tf.errors import UserError
-from lth_tf.runs.experiment import DENSE, REORDER, TICKET, Training, kind_of
+from lth_tf.runs.experiment import DENSE, TICKET, Training, kind_of
 from lth_tf.runs.results import Result
 from lth_tf.runs.run import Run
 
@@ -146,7 +147,7 @@ def _orders(run: Run, of_one: Sequence[Result], level: int, count: int) -> Group
     """Returns a ticket of one replicate and, behind it, its trainings in other orders."""
     found = [
         r
-        for kind in (TICKET, REORDER)
+        for kind in (TICKET, Reorder.name)
         for r in of_one
         if (r.level, kind_of(r.arm)) == (level, kind)
     ]

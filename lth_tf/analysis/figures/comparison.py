@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures.gallery import (
     BANDS,
     Picture,
@@ -14,10 +15,10 @@ from lth_tf.analysis.figures.gallery import (
     outside,
     quantities_of,
 )
-from lth_tf.analysis.figures.lines import ARMS, Line, count_of, draw_quantity, name_of
+from lth_tf.analysis.figures.lines import Line, count_of, draw_quantity, name_of
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
 from lth_tf.paper.recipes import differences
-from lth_tf.runs.experiment import CONTROLS, TICKET
+from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.run import Run
 
 
@@ -101,24 +102,22 @@ def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
     called = labels(runs)
     styles = itertools.cycle(zip(canvas.COLOURS, canvas.MARKERS, strict=True))
     lines = []
+    controls = in_order({point.arm for point in points} - {DENSE, TICKET})
     for run, (colour, marker) in zip(runs, styles, strict=False):
         of_run = [point for point in points if point.run == run.name]
-        dense = [point for point in of_run if point.arm == "dense"]
+        dense = [point for point in of_run if point.arm == DENSE]
         style = {"color": colour, "marker": marker}
         tickets = [point for point in of_run if point.arm == TICKET]
         count = count_of([*dense, *tickets])
         lines.append(Line(canvas.visible(called[run.name]), [*dense, *tickets], style, count=count))
-        for arm in CONTROLS:
+        for arm in controls:
             of_arm = [point for point in of_run if point.arm == arm]
             if of_arm:
                 lines.append(Line("", [*dense, *of_arm], _hollow(arm, colour), banded=False))
-    present = {point.arm for point in points}
-    return lines + [
-        Line(ARMS[arm][0], [], _hollow(arm, canvas.GREY)) for arm in CONTROLS if arm in present
-    ]
+    return lines + [Line(label_of(arm), [], _hollow(arm, canvas.GREY)) for arm in controls]
 
 
 def _hollow(arm: str, colour: str) -> dict[str, object]:
     """Returns the style of a control's line: its marker is the arm's, its colour the run's."""
     hollow = {"linestyle": ":", "markerfacecolor": canvas.SURFACE}
-    return {"color": colour, "marker": ARMS[arm][2], **hollow}
+    return {**style_of(arm), "color": colour, **hollow}

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures.points import AT_EARLY_STOP, AT_END, EARLY_STOP, Point
 from lth_tf.metric import ACCURACY, Metric
-from lth_tf.runs.experiment import CONTROLS
+from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.results import TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP
 
 _NAMES = {
@@ -20,15 +21,6 @@ _NAMES = {
     TRAIN_AT_EARLY_STOP: "training {} at early stopping",
     TRAIN_AT_END: "training {} at the end",
     VALIDATION_AT_EARLY_STOP: "validation {} at early stopping",
-}
-# Label, colour and marker of each arm.
-ARMS = {
-    "ticket": ("tickets", canvas.COLOURS[0], canvas.MARKERS[0]),
-    "reinit": ("random reinit", canvas.COLOURS[1], canvas.MARKERS[1]),
-    "random_mask": ("random mask", canvas.COLOURS[2], canvas.MARKERS[2]),
-    "shuffled_mask": ("shuffled mask", canvas.COLOURS[3], canvas.MARKERS[3]),
-    "random_mask_reinit": ("random mask, reinit", canvas.COLOURS[4], canvas.MARKERS[4]),
-    "reorder": ("ticket, other order", canvas.COLOURS[5], canvas.MARKERS[5]),
 }
 # Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
 # the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
@@ -119,14 +111,12 @@ def arm_lines(points: Sequence[Point], quantity: str, draws: int = 1) -> list[Li
         draws: how many draws of a control each replicate has.
     """
     chosen = [point for point in points if point.quantity == quantity]
-    dense = [point for point in chosen if point.arm == "dense"]
+    dense = [point for point in chosen if point.arm == DENSE]
     lines = [Line("dense network", dense, {}, count=count_of(dense))] if dense else []
-    for arm, (name, colour, marker) in ARMS.items():
+    for arm in in_order({point.arm for point in chosen} - {DENSE}):
         of_arm = [point for point in chosen if point.arm == arm]
-        if of_arm:
-            style = {"color": colour, "marker": marker}
-            count = count_of(of_arm, draws)
-            lines.append(Line(name, [*dense, *of_arm], style, count=count))
+        count = count_of(of_arm, draws)
+        lines.append(Line(label_of(arm), [*dense, *of_arm], style_of(arm), count=count))
     return lines
 
 
@@ -140,7 +130,7 @@ def count_of(points: Sequence[Point], draws: int = 1) -> str:
     numbers = sorted({point.n for point in points})
     if not numbers:
         return ""
-    several = draws > 1 and any(point.arm in CONTROLS for point in points)
+    several = draws > 1 and any(point.arm not in (DENSE, TICKET) for point in points)
     what = "training" if several else "replicate"
     plural = "s" if numbers[-1] > 1 else ""
     return f"{' to '.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))} {what}{plural}"

@@ -6,7 +6,7 @@ import operator
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from lth_tf.analysis.report.results_table import by_level
+from lth_tf.analysis.figures.levels import by_level
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.results import AT_EARLY_STOP, AT_END, EARLY_STOP, NEWER, Result, at_mark, csv_text
 from lth_tf.runs.run import Run, read_curve

@@ -24,7 +24,7 @@ def render(name: str, **content: Any) -> str:
         **content: sections, drawn figures by name, and the command, as the template has them.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("lth_tf.analysis"),
+        loader=jinja2.PackageLoader("lth_tf.analysis.pages"),
         autoescape=lambda template: template is not None and ".html" in template,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -4,7 +4,7 @@ import dataclasses
 import shlex
 from typing import Any
 
-from lth_tf.analysis.report.tables import Table
+from lth_tf.analysis.pages.table import Table
 from lth_tf.paper.recipes import RECIPES, differences
 from lth_tf.recipe import Recipe
 from lth_tf.runs.run import Run

@@ -1,7 +1,7 @@
 """The report: what run directories say, as sections of text, tables and figures, and as files."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lth_tf import files
@@ -21,20 +21,18 @@ from lth_tf.analysis.figures.points import (
 )
 from lth_tf.analysis.figures.published_points import kept_points
 from lth_tf.analysis.pages.render import Drawn, render
+from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.report.background import recipe_table, runtime_table, setting_of
 from lth_tf.analysis.report.leftovers import keep_only
 from lth_tf.analysis.report.notes import notes_on
-from lth_tf.analysis.report.tables import (
-    Table,
-    effects_table,
-    measured_table,
-    spread_table,
-    verdict_table,
-)
+from lth_tf.analysis.report.tables import effects_table, measured_table, spread_table, verdict_table
 from lth_tf.analysis.verdict.judging import judge
 from lth_tf.analysis.verdict.sentence import verdict_sentence
 from lth_tf.analysis.verdict.verdict import Margins, Verdict, margins_for, share_of_dense
+from lth_tf.lottery.rewinding import iterations_before, keeps_trained_weights
 from lth_tf.paper.recipes import RECIPES
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.results import Result
 from lth_tf.runs.run import Run, read_runs
 
 
@@ -177,7 +175,14 @@ def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: 
 
 def _verdict(run: Run, wanted: Wanted) -> Verdict:
     grid, marks = run.experiment.recipe.eval_every, _judged_marks(run)
-    return judge(run.results, wanted.margins(run), grid, marks, run.metric, run.earlier)
+    return judge(run.results, wanted.margins(run), grid, marks, run.metric, _earlier(run))
+
+
+def _earlier(run: Run) -> Callable[[Result], int] | None:
+    """Returns the iterations that a result's weights were trained for before; None of tickets."""
+    if not keeps_trained_weights(run.experiment):
+        return None
+    return lambda r: iterations_before(Training(r.replicate, r.level, r.arm), run.experiment)
 
 
 def _ensembles(run: Run) -> list[Section]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from lth_tf.analysis.figures.levels import by_level
 from lth_tf.metric import ACCURACY, Metric
-from lth_tf.runs.experiment import ARMS, kind_of
 from lth_tf.runs.results import Result
 
 
@@ -35,15 +35,6 @@ def results_table(results: Sequence[Result], metric: Metric = ACCURACY) -> Table
             style="green" if level and metric.gain(accuracy) >= metric.gain(dense) else None,
         )
     return table
-
-
-def by_level(results: Sequence[Result]) -> dict[tuple[int, str], list[Result]]:
-    """Groups results by level and kind of arm, in order, replicates and draws together."""
-    groups: dict[tuple[int, str], list[Result]] = {}
-    order = {kind: place for place, kind in enumerate(("dense", *ARMS))}
-    for result in sorted(results, key=lambda r: (r.level, order[kind_of(r.arm)], r.replicate)):
-        groups.setdefault((result.level, kind_of(result.arm)), []).append(result)
-    return groups
 
 
 def _mean(group: Sequence[Result], name: str) -> float:

@@ -1,37 +1,18 @@
 """Tables of the report: the verdict and what it is made of, as text."""
 
-import dataclasses
 from collections.abc import Callable, Sequence
 
-from lth_tf.analysis.figures.lines import ARMS, label
+from lth_tf.analysis.figures.arm_styles import in_order, label_of, note_of
+from lth_tf.analysis.figures.lines import label
 from lth_tf.analysis.figures.paper_points import paper_value
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
+from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate
 from lth_tf.analysis.verdict.verdict import Effect, Endpoint, LevelVerdict, Tested, Verdict
 from lth_tf.metric import Metric, percent
-from lth_tf.runs.experiment import REORDER
 from lth_tf.runs.run import Run
 
 _NONE = "-"
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """A table of the report.
-
-    Attributes:
-        title: what it says.
-        columns: its header.
-        rows: its cells.
-        note: stands below it.
-        marked: numbers of the rows that stand out.
-    """
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-    marked: Sequence[int] = ()
 
 
 def verdict_table(verdict: Verdict) -> Table:
@@ -95,22 +76,22 @@ def effects_table(verdict: Verdict) -> Table | None:
     """Returns how tickets compare with the controls; None if there are no controls."""
     metric = verdict.metric
     names = list(dict.fromkeys((e.name, e.is_ratio) for v in verdict.levels for e in v.effects))
+    controls = in_order({e.control for level in verdict.levels for e in level.effects})
     rows = []
     for level in verdict.levels:
-        for control in ARMS:
+        for control in controls:
             effects = {e.name: e for e in level.effects if e.control == control}
             if effects:
                 count = str(len(next(iter(effects.values())).replicates))
                 cells = [_effect(effects.get(name), metric) for name, _ in names]
                 rows.append(
-                    [str(level.level), percent(level.density), ARMS[control][0], count, *cells]
+                    [str(level.level), percent(level.density), label_of(control), count, *cells]
                 )
     note = (
         "The lottery effect, with one-sided 95% bounds, paired within replicates; a control's "
         f"draws are averaged first. It is shown where the bound is on the {verdict.subject}'s side."
     )
-    if any(effect.control == REORDER for level in verdict.levels for effect in level.effects):
-        note += " The same ticket trained in another order shows what chance alone does."
+    note = " ".join([note, *filter(None, map(note_of, controls))])
     columns = ["level", "weights remaining", "control", "replicates"]
     columns += [_compared(name, is_ratio, "control", verdict) for name, is_ratio in names]
     title = f"{verdict.subject.capitalize()}s against controls"

@@ -4,8 +4,8 @@ The lottery ticket hypothesis (Section 1) says that a ticket reaches test accura
 j' <= j iterations, a and j being the dense network's, at early stopping. Each replicate's ticket
 is compared with its own dense network, and a level passes if the one-sided 95 % bounds of both
 endpoints, a' - a and j'/j, are within margins that were set before. As both must pass, the two
-tests need no correction (intersection-union). `lth_tf.analysis.verdict.sequence` says in which order levels
-are tested.
+tests need no correction (intersection-union). `lth_tf.analysis.verdict.sequence`
+says in which order levels are tested.
 
 A training whose lowest validation loss is at its last evaluation might have gone on to a lower one:
 its iteration is censored, the true one is later. Where all tickets of a level are so, j' is later

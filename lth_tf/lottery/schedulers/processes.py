@@ -168,7 +168,7 @@ def _run_training(
 ) -> None:
     """Runs one training in a job's process."""
     try:
-        _worker(experiment, lent, folder, settings).run(training, _Forward(events), stop.is_set)
+        _worker(experiment, lent, folder, settings).run([training], _Forward(events), stop.is_set)
     except KeyboardInterrupt:
         if not stop.is_set():
             raise

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from lth_tf import report
 from lth_tf.analysis.figures import canvas
-from lth_tf.analysis.figures import lines as figures
 from lth_tf.analysis.figures.comparison import comparisons, labels
 from lth_tf.analysis.figures.gallery import pictures_of
 from lth_tf.analysis.figures.level_figures import draw_curves, draw_layers, draw_losses
@@ -40,10 +39,10 @@ from lth_tf.analysis.report.report import Wanted
 from lth_tf.analysis.report.tables import measured_table
 from lth_tf.analysis.verdict.judging import judge
 from lth_tf.analysis.verdict.verdict import margins_for
+from lth_tf.arms import ARMS
 from lth_tf.metric import Metric
 from lth_tf.paper.published import published
 from lth_tf.paper.recipes import RECIPES
-from lth_tf.runs import experiment as plan
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.run import read_runs
 
@@ -54,7 +53,7 @@ NEWER = (
     "validation_accuracy_at_early_stop",
 )
 AGAINST_DENSITY = (*LEADING, "test_accuracy_final", *NEWER)
-ARMS = ("ticket", "reinit", "random_mask")
+SOME_ARMS = ("ticket", "reinit", "random_mask")
 
 
 class Page(html.parser.HTMLParser):
@@ -95,7 +94,7 @@ def numbers(out):
 def full(make_run, tmp_path_factory):
     """A run directory with all arms and two draws, and its report in the default place."""
     folder = tmp_path_factory.mktemp("full") / "a_run"
-    make_run(folder, rounds=3, replicates=2, arms=ARMS, reinits=2)
+    make_run(folder, rounds=3, replicates=2, arms=SOME_ARMS, reinits=2)
     assert call(folder) == 0
     return folder
 
@@ -160,6 +159,14 @@ def plotted(figure):
         if line.get_linestyle() != "None" and len(line.get_xdata()) > 2
         for y in line.get_ydata()
     }
+
+
+def test_every_arm_that_was_run_is_drawn_by_its_name_at_least():
+    arms = ["dense", "unknown_arm", "reorder", "another", "ticket"]
+    points = [Point("r", 1, 0.5, arm, EARLY_STOP, None, 1, 5, 5, 5) for arm in arms]
+    lines = arm_lines(points, EARLY_STOP)
+    labels = ["dense network", "tickets", "ticket, other order", "another", "unknown arm"]
+    assert [line.label for line in lines] == labels
 
 
 def test_levels_csv_has_every_plotted_number(full):
@@ -306,7 +313,7 @@ def test_margins_can_be_given(full, tmp_path, capfd):
     ],
 )
 def test_unfinished_runs_and_single_replicates(make_run, tmp_path, finished, replicates, said):
-    make_run(tmp_path / "r", finished=finished, rounds=2, replicates=replicates, arms=ARMS)
+    make_run(tmp_path / "r", finished=finished, rounds=2, replicates=replicates, arms=SOME_ARMS)
     assert call(tmp_path / "r", "--claim_density=0.8") == 0
     text = (tmp_path / "r/report/report.md").read_text()
     assert said in text
@@ -456,8 +463,7 @@ def test_what_an_earlier_version_did_not_measure_is_left_out(make_run, tmp_path)
 
 
 def test_every_arm_is_drawn_with_how_many_replicates_are_behind_it(make_run, tmp_path):
-    assert {*figures.ARMS} == {*plan.ARMS}
-    make_run(tmp_path / "all", rounds=1, replicates=2, arms=plan.ARMS)
+    make_run(tmp_path / "all", rounds=1, replicates=2, arms=tuple(ARMS))
     make_run(
         tmp_path / "some",
         rounds=1,
@@ -468,7 +474,7 @@ def test_every_arm_is_drawn_with_how_many_replicates_are_behind_it(make_run, tmp
         finished=lambda training: training.level == 0 or training.replicate != 1,
     )
     drawn = pictures(tmp_path / "all", tmp_path / "some")
-    names = [label for label, _, _ in figures.ARMS.values()]
+    names = [arm.label for arm in ARMS.values()]
     assert legend(drawn[f"all-{EARLY_STOP}"])[:8] == ["2 replicates", "dense network", *names]
     # One replicate has no ticket yet: each arm says how many are behind it.
     assert legend(drawn[f"some-{EARLY_STOP}"])[:3] == [

@@ -1,0 +1,77 @@
+"""A Keras callback that changes the masks where a training's mask schedule says so."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.wrapper import masked_layers, set_masks
+from lth_tf.training.invariants import check_update
+from lth_tf.training.mask_schedules import MaskSchedule, Moment
+from lth_tf.training.team import Team
+
+
+class MaskUpdates(keras.callbacks.Callback):
+    """Changes masks at the ends of chunks; it must come before the evaluations.
+
+    Attributes:
+        masks: the masks at work, by kernel name.
+    """
+
+    def __init__(
+        self,
+        schedule: MaskSchedule,
+        masks: Mapping[str, np.ndarray],
+        ends: list[int],
+        gradients: Callable[[int], Mapping[str, np.ndarray]],
+        team: Team,
+    ) -> None:
+        """Makes the callback.
+
+        Args:
+            schedule: when masks change, and how.
+            masks: the masks to begin with; kernels without one are not pruned.
+            ends: the iterations at which chunks end, those of the updates among them.
+            gradients: computes the kernels' gradients on the batch of an iteration.
+            team: the workers that train together, and have the chief's masks.
+        """
+        super().__init__()
+        self.masks = dict(masks)
+        self._schedule = schedule
+        self._updates = frozenset(schedule.updates)
+        self._ends = ends
+        self._gradients = gradients
+        self._team = team
+
+    @property
+    def density(self) -> float:
+        """The share of the kernels' weights that remain."""
+        size = sum(math.prod(layer.mask.shape) for layer in masked_layers(self.model).values())
+        pruned = sum(mask.size - np.count_nonzero(mask) for mask in self.masks.values())
+        return (size - pruned) / size
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Changes the masks if it is time, and zeroes the weights that they prune.
+
+        Raises:
+            InvariantError: if the new masks are not what the schedule promises.
+        """
+        iteration = self._ends[batch]
+        if iteration not in self._updates:
+            return
+        weights = named_weights(self.model)
+        moment = Moment(
+            iteration=iteration,
+            weights={name: weights[name].numpy() for name in self.masks},
+            masks=self.masks,
+            gradients=lambda: self._gradients(iteration),
+            generator=self._schedule.plan.generator(iteration),
+        )
+        # On every worker, as gradients are a sum over all; but the chief's masks are everybody's.
+        masks, _ = self._team.share_arrays(self._schedule.update(moment), None)
+        check_update(self._schedule.promise, self.masks, masks)
+        self.masks = masks
+        set_masks(self.model, masks)

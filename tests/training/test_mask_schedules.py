@@ -1,0 +1,252 @@
+"""Masks change inside a training as their schedule says and promises, whatever interrupts it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lth_tf.errors import UserError
+from lth_tf.pruning.kernels import named_weights
+from lth_tf.pruning.masks import random_masks
+from lth_tf.training.checkpoint import Saving
+from lth_tf.training.invariants import InvariantError
+from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskSchedule, Moment, Promise
+from lth_tf.training.state import read_state
+from lth_tf.training.team import Team
+
+NOISY = {"optimizer": "adam", "learning_rate": 0.02, "dropout": 0.4, "augment": "flip_crop"}
+UPDATES = tuple(range(2, 23, 2))  # of 30 iterations: until three quarters, ten at least
+
+
+class Rigl(MaskSchedule):
+    """RigL (Evci et al. 2020), to see that a schedule can be it: drops, and grows by gradient."""
+
+    promise = Promise.KEEP_COUNT
+    updates = (4, 10, 16)
+
+    def first_masks(self):
+        """Half of each kernel, drawn."""
+        full = super().first_masks()
+        halves = {
+            name: np.arange(mask.size).reshape(mask.shape) % 2 == 0 for name, mask in full.items()
+        }
+        return random_masks(halves, self.plan.generator(0))
+
+    def update(self, moment):
+        """Drops a third of each kernel; grows as many elsewhere, the last of them at random."""
+        gradients, masks = moment.gradients(), {}
+        for name, mask in moment.masks.items():
+            count = mask.sum() // 3
+            alive, free = np.flatnonzero(mask), np.flatnonzero(~mask)
+            drop = alive[
+                np.argsort(np.abs(moment.weights[name].flat[alive]), kind="stable")[:count]
+            ]
+            grow = free[np.argsort(-np.abs(gradients[name].flat[free]), kind="stable")]
+            grown = [*grow[: count - 1], moment.generator.choice(grow[count - 1 :])]
+            new = mask.copy()
+            new.flat[drop], new.flat[grown] = False, True
+            masks[name] = new
+        return masks
+
+
+def gradual(setting, left=None):
+    """The arguments of a training that is pruned while it runs."""
+    schedule = setting.schedule("gradual", left)
+    return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
+
+
+def rigl(setting):
+    """The arguments of a training by RigL."""
+    schedule = Rigl(setting.schedule("fixed").plan)
+    return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
+
+
+def share_left(t, goal, size):
+    """Zhu & Gupta's formula, from dense at 0 on, until the last update."""
+    final = 1 - goal / size
+    return 1 - (final - final * (1 - t / UPDATES[-1]) ** 3)
+
+
+def watched(schedule):
+    """Keeps what each update saw and returned."""
+    seen, update = {}, schedule.update
+
+    def watch(moment):
+        masks = update(moment)
+        seen[moment.iteration] = moment, masks
+        return masks
+
+    schedule.update = watch
+    return seen
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_gradual_pruning_follows_its_formula_to_exactly_the_plans_counts(make, scope):
+    setting = make(**NOISY)
+    sizes = {name: mask.size for name, mask in setting.masks.items()}
+    names = list(sizes)
+    left = (
+        {tuple(names[:3]): 217} if scope == "global" else {(n,): s // 3 for n, s in sizes.items()}
+    )
+    arguments = gradual(setting, left)
+    seen = watched(arguments["schedule"])
+    outcome = setting.train(setting.trainer(), **arguments)
+    assert tuple(seen) == UPDATES
+    before = arguments["start"].masks
+    for iteration, (moment, masks) in seen.items():
+        for group, goal in left.items():
+            size = sum(sizes[name] for name in group)
+            found = sum(masks[name].sum() for name in group)
+            assert abs(found - size * share_left(iteration, goal, size)) <= 0.51
+            scores = {name: np.abs(moment.weights[name]) for name in group}
+            removed = [scores[name][before[name] & ~masks[name]] for name in group]
+            kept = [scores[name][masks[name]] for name in group]
+            assert np.concatenate(removed).max(initial=0) <= np.concatenate(kept).min()
+        for name, mask in masks.items():
+            assert not (mask & ~before[name]).any()
+            assert name in sum(left, ()) or mask.all()
+        before = masks
+    for group, goal in left.items():
+        assert sum(outcome.masks[name].sum() for name in group) == goal
+    for name, mask in outcome.masks.items():
+        np.testing.assert_array_equal(mask, before[name])
+        np.testing.assert_array_equal(outcome.weights[name] != 0, mask)
+    total = sum(sizes.values())
+    densities = {0: 1.0, **{i: sum(m.sum() for m in seen[i][1].values()) / total for i in UPDATES}}
+    assert {row.iteration: row.density for row in outcome.rows} == pytest.approx(
+        {**densities, 30: densities[22]}
+    )
+
+
+def test_no_accuracy_of_a_denser_network_than_the_level_is_reported(make):
+    setting = make(model="not_normalised", optimizer="adam", learning_rate=0.02, marks=(10, 23))
+    arguments = gradual(setting, {("dense1/kernel",): 1})
+    outcome = setting.train(setting.trainer(), **arguments)
+    losses = {row.iteration: row.validation_loss for row in outcome.rows}
+    assert min(losses, key=losses.get) < UPDATES[-1], "or this test tests nothing"
+    settled = {i: loss for i, loss in losses.items() if i >= UPDATES[-1]}
+    assert outcome.early_stop.iteration == min(settled, key=settled.get)
+    tested = {row.iteration for row in outcome.rows if row.test_accuracy is not None}
+    assert tested == {outcome.early_stop.iteration, 23, 30}
+
+
+@pytest.mark.parametrize("arguments", [gradual, rigl])
+def test_a_training_stopped_at_every_chunk_ends_in_the_same_bits(
+    make, arguments, tmp_path, assert_same_bits
+):
+    """At every update among them."""
+    setting = make(**NOISY, eval_every=5)
+    trainer = setting.trainer()
+    whole = setting.train(trainer, **arguments(setting))
+    path, team = tmp_path / "checkpoint", Team(tf.distribute.get_strategy())
+    stops, outcome = [], None
+    while outcome is None:
+        saving = Saving(path, 0, lambda: True, team)
+        try:
+            outcome = setting.train(
+                trainer, **arguments(setting), state=read_state(path), saving=saving
+            )
+        except KeyboardInterrupt:
+            stops.append(read_state(path).iteration)
+    assert stops == [row.iteration for row in whole.rows][1:-1]
+    assert set(arguments(setting)["schedule"].updates) <= set(stops)
+    for found, expected in ((outcome.weights, whole.weights), (outcome.masks, whole.masks)):
+        assert_same_bits(found, expected)
+    assert (outcome.rows, outcome.early_stop) == (whole.rows, whole.early_stop)
+
+
+def test_a_schedule_can_drop_and_grow_by_dense_gradients(make, two_devices, assert_same_bits):
+    """RigL, on one device and on two."""
+    setting = make(optimizer="momentum", learning_rate=0.05, augment="flip_crop", dropout=0.4)
+    seen, ends = [], []
+    for trainer in (setting.trainer(), setting.trainer(two_devices)):
+        arguments = rigl(setting)
+        seen.append(watched(arguments["schedule"]))
+        ends.append(setting.train(trainer, **arguments))
+    assert_same_bits(ends[0].masks, ends[1].masks)
+    first = rigl(setting)["start"].masks
+    for name, mask in ends[0].masks.items():
+        assert mask.sum() == first[name].sum() and (mask != first[name]).any()
+        assert not ends[0].weights[name][~mask].any()
+    keys = [m.generator.bit_generator.state["state"]["key"] for m, _ in seen[0].values()]
+    assert len({key.tobytes() for key in keys}) == 3
+
+
+def test_gradients_are_those_of_the_next_batch_and_leave_the_network_as_it_is(make):
+    setting = make(iterations=10, weight_decay=0.1)
+    trainer = setting.trainer()
+    outcome = setting.train(trainer)
+    model = trainer.model
+    before = {name: v.numpy() for name, v in named_weights(model).items()}
+    found = model.kernel_gradients(setting.order, 7)
+    for name, variable in named_weights(model).items():
+        np.testing.assert_array_equal(variable.numpy(), before[name])
+    plain = setting.build(seed=0)
+    variables = named_weights(plain)
+    for name, variable in variables.items():
+        variable.assign(outcome.weights[name])
+    rows = setting.order.batches(7, 8)[0]
+    with tf.GradientTape() as tape:
+        logits = plain(setting.data.train_images[rows], training=True)
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(setting.data.train_labels[rows], logits)
+        )
+    kernels = {name: variables[name] for name in setting.masks}
+    for name, gradient in tape.gradient(loss, kernels).items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-4, atol=1e-6, err_msg=name)
+        assert found[name][~setting.masks[name]].any()
+
+
+def drop_one(mask):
+    mask.flat[np.flatnonzero(mask)[-1]] = False
+
+
+def grow_one(mask):
+    mask.flat[np.flatnonzero(~mask)[0]] = True
+
+
+@pytest.mark.parametrize(
+    ("promise", "changes", "told"),
+    [
+        (Promise.UNCHANGED, [drop_one], "stay as they are"),
+        (Promise.SHRINK, [drop_one, drop_one, grow_one], "only lose weights"),
+        (Promise.KEEP_COUNT, [grow_one], "keep as many weights of each kernel"),
+    ],
+)
+def test_an_update_is_held_to_its_schedules_promise(make, promise, changes, told):
+    setting = make()
+
+    class Breaking(Rigl):
+        """Changes one mask."""
+
+        def update(self, moment: Moment):
+            """Applies the changes."""
+            masks = {name: mask.copy() for name, mask in moment.masks.items()}
+            for change in changes:
+                change(masks["dense2/kernel"])
+            return masks
+
+    Breaking.promise = promise
+    arguments = {**rigl(setting), "schedule": Breaking(setting.schedule("fixed").plan)}
+    with pytest.raises(InvariantError, match=f"^dense2/kernel: masks must {told}"):
+        setting.train(setting.trainer(), **arguments)
+
+
+def test_updates_suit_any_length_and_what_does_not_suit_is_refused(make):
+    def updates(iterations):
+        plan = make().schedule("fixed").plan
+        plan = dataclasses.replace(plan, iterations=iterations)
+        return MASK_SCHEDULES["gradual"](plan).updates
+
+    assert updates(50_000) == tuple(range(100, 37_501, 100))
+    assert updates(30) == UPDATES
+    assert updates(2) == (1,)
+    for fields, told in (
+        ({"iterations": 1}, "--iterations=1: must be at least 2 with --strategy=gradual"),
+        ({"rewind": "lr"}, "--rewind=lr: must be 0 with --strategy=gradual"),
+        ({"rewind": 10}, "--rewind=10: must be 0 with --strategy=gradual"),
+        ({"score": "movement"}, "--score=movement: must be magnitude with --strategy=gradual"),
+    ):
+        with pytest.raises(UserError, match=told):
+            MASK_SCHEDULES["gradual"].check(make(**fields).recipe)
