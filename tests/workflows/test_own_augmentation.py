@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from lth_tf import main
+from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.workflows.run_experiment import run_experiment
 
@@ -41,11 +42,12 @@ def test_it_changes_a_training_and_goes_on_where_it_stopped(mine, outcome, tmp_p
     assert outcome(whole)[1][weights] != outcome(plain)[1][weights]
 
     experiment, stopped = Store(whole).experiment(), tmp_path / "stopped"
+    how = Settings(xla="off")
     asked = iter([False, False, True])
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(experiment, stopped, should_stop=lambda: next(asked, True))
+        run_experiment(experiment, stopped, how, should_stop=lambda: next(asked, True))
     assert list(stopped.glob("replicate_00/level_00/dense/checkpoint.safetensors"))
-    run_experiment(experiment, stopped)
+    run_experiment(experiment, stopped, how)
     assert outcome(stopped) == outcome(whole)
 
 

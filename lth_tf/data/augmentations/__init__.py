@@ -92,7 +92,8 @@ class Augmentation:
         draws = np.random.default_rng(0).random((len(some), self.draws), np.float32)
         # Traced anew each time: what is random in Python shows as well.
         compiled = tf.function(lambda *args: self.function(*args), jit_compile=jit_compile)
-        return compiled(tf.constant(some), tf.constant(draws)).numpy()
+        arguments = tf.constant(some), tf.constant(draws)
+        return compiled.get_concrete_function(*arguments)(*arguments).numpy()
 
 
 def _cause(error: Exception) -> str:
