@@ -7,6 +7,8 @@ import pytest
 
 from lth_tf import report
 from lth_tf.analysis.curves import read_runs
+from lth_tf.errors import UserError
+from lth_tf.experiment.plan import Training
 from lth_tf.experiment.store import Store
 
 PUBLISHED = Path(__file__).parents[2] / "runs/published"
@@ -83,6 +85,11 @@ def test_damage_is_told_in_one_line(published, capfd, name, change, said):
     assert call(published) == 1
     error = capfd.readouterr().err
     assert f"{path}: must " in error and said in error and error.count("\n") == 1
+
+
+def test_weights_are_told_not_to_be_there(published):
+    with pytest.raises(UserError, match=r"masks\.safetensors: was not published with the run"):
+        Store(published).read_masks(Training(0, 1, "ticket"))
 
 
 def test_what_lies_in_this_repository_can_be_opened():
