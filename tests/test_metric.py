@@ -51,8 +51,8 @@ def test_the_directions_of_keras_own_metrics_are_as_keras_computes_them(kind):
     higher = scores[0] > scores[1]
     assert known_direction(kind) is higher
     name = re.sub(r"_\d+$", "", metric.name)  # Keras numbers those made before in this process
-    for name in (name, f"{name}_1", f"{name}_12"):
-        assert Metric.named(name) == Metric(name, higher)
+    for known in (name, f"{name}_1", f"{name}_12"):
+        assert Metric.named(known) == Metric(known, higher)
 
 
 @pytest.mark.parametrize(
