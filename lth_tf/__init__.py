@@ -8,28 +8,28 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "Experiment": "lth_tf.experiment.plan",
-    "Found": "lth_tf.experiment.find",
+    "Experiment": "lth_tf.runs.experiment",
+    "Found": "lth_tf.workflows.find_tickets",
     "MaskedLayer": "lth_tf.pruning.wrapper",
     "OwnData": "lth_tf.data",
     "Recipe": "lth_tf.recipe",
-    "Result": "lth_tf.experiment.results",
+    "Result": "lth_tf.runs.results",
     "Rewind": "lth_tf.training.rewind",
     "Schedule": "lth_tf.training.optimizers",
-    "Settings": "lth_tf.experiment.settings",
+    "Settings": "lth_tf.runs.settings",
     "Ticket": "lth_tf.formats.ticket",
     "UserError": "lth_tf.errors",
-    "compact": "lth_tf.pruning.structured",
-    "find_tickets": "lth_tf.experiment.find",
+    "compact": "lth_tf.pruning.compaction",
+    "find_tickets": "lth_tf.workflows.find_tickets",
     "get_masks": "lth_tf.pruning.wrapper",
     "load_data": "lth_tf.data",
     "mask_layers": "lth_tf.pruning.wrapper",
     "named_weights": "lth_tf.pruning.kernels",
     "paper_recipe": "lth_tf.paper.recipes",
     "prune": "lth_tf.pruning.masks",
-    "run_experiment": "lth_tf.experiment.run",
+    "run_experiment": "lth_tf.workflows.run_experiment",
     "set_masks": "lth_tf.pruning.wrapper",
-    "train_ticket": "lth_tf.experiment.transfer",
+    "train_ticket": "lth_tf.workflows.train_ticket",
 }
 _NAMES = {"load_data": "load"}
 

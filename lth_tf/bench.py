@@ -76,7 +76,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     from lth_tf.benchmark.contest import hold
     from lth_tf.benchmark.report import contest_table, contests_json
     from lth_tf.benchmark.task import make_task
-    from lth_tf.experiment.progress import make_console
+    from lth_tf.lottery.progress import make_console
     from lth_tf.training.distribution import set_threads, use_gpus_sparingly
 
     set_threads(values["threads"].value)

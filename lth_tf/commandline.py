@@ -45,7 +45,10 @@ def run(
     """
     argv = sys.argv if argv is None else argv
     values = flags.FlagValues()
-    groups = define(values)
+    try:
+        groups = define(values)
+    except UserError as error:  # a package that adds choices cannot be imported
+        return _fail(sys.stderr, error)
     if any(arg.lstrip("-") in ("help", "helpfull", "helpshort", "h") for arg in argv[1:]):
         print(help_text(values, groups, usage))
         return 0

@@ -60,8 +60,8 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     saved_model = values["saved_model"].value
     if saved_model and Path(saved_model).exists():
         raise UserError(f"--saved_model={saved_model}: exists already; choose another folder")
-    from lth_tf.experiment.ensembles import run_ensembles
-    from lth_tf.experiment.progress import make_console
+    from lth_tf.lottery.progress import make_console
+    from lth_tf.workflows.vote import run_ensembles
 
     out = Path(values["out"].value or Path(folders[0]) / "ensemble")
     given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]

@@ -8,6 +8,8 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
+from lth_tf.formats.formats import FORMATS
+from lth_tf.formats.source import QUANTIZE
 from lth_tf.terminal import Terminal
 
 USAGE = """\
@@ -37,11 +39,9 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "trained, or initial: those that the ticket is trained from, mask * theta_0 (or theta_k "
         "where the recipe rewinds to k).", **common,
     )  # fmt: skip
-    flags.DEFINE_list(
-        "format", ["saved_model"], "Any of saved_model, keras, tflite, ticket.", **common
-    )
+    flags.DEFINE_list("format", ["saved_model"], f"Any of {', '.join(FORMATS)}.", **common)
     flags.DEFINE_enum(
-        "quantize", "none", ["none", "float16", "int8"],
+        "quantize", "none", QUANTIZE,
         "How TFLite stores weights: float32, float16, or int8 (activations are then quantized "
         "as it runs).", **common,
     )  # fmt: skip
@@ -83,11 +83,11 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     for name in ("run", "level", "out"):
         if values[name].value is None:
             raise UserError(f"--{name}: must be given; see --help")
-    from lth_tf.experiment.exporting import Export
-    from lth_tf.experiment.plan import DENSE, TICKET, Training
-    from lth_tf.experiment.progress import make_console
-    from lth_tf.experiment.store import Store
+    from lth_tf.lottery.progress import make_console
+    from lth_tf.runs.experiment import DENSE, TICKET, Training
+    from lth_tf.runs.store import Store
     from lth_tf.training.distribution import leave_gpus
+    from lth_tf.workflows.export_ticket import Export
 
     leave_gpus()  # GPUs round otherwise, and the new processes are kept off them as well
     level = values["level"].value

@@ -1,6 +1,8 @@
 """What this machine lets a process use: its cores, its memory, and its own share of the GPUs."""
 
 import os
+import platform
+from pathlib import Path
 
 
 def usable_cores() -> int:
@@ -15,6 +17,17 @@ def usable_cores() -> int:
 def memory() -> int:
     """Returns the bytes of the machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def processor() -> str:
+    """Returns the processor's name, or at least its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    fields = dict(line.split("\t", 1) for line in reversed(lines) if "\t" in line)
+    name = fields.get("model name", "").strip(" :\t")
+    return name or platform.processor() or platform.machine()
 
 
 def gpu_of_job(job: int, gpus: int) -> str:

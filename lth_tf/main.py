@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from lth_tf import commandline
+from lth_tf.arms import ARMS
+from lth_tf.data.augmentations import AUGMENTATIONS
+from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import CONTROLS, STRATEGIES, Experiment
 from lth_tf.importing import names_function
+from lth_tf.lottery.rewinding import REWINDINGS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
+from lth_tf.registry import Registry
+from lth_tf.runs.experiment import STRATEGIES, Experiment
 from lth_tf.terminal import Terminal
 
 if TYPE_CHECKING:
-    from lth_tf.experiment.settings import Settings
     from lth_tf.formats.ticket import Ticket
+    from lth_tf.runs.settings import Settings
 
 USAGE = """\
 Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
@@ -39,6 +44,9 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         _define_recipe_flag(values, field)
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
         groups.setdefault(title, []).append(field.name)
+    values["rewind"].help += f" Kinds: {_helps(REWINDINGS)}."
+    values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
+    values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
@@ -48,9 +56,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     )  # fmt: skip
     flags.DEFINE_integer("rounds", 10, "Levels after the dense network.", **common)
     flags.DEFINE_list(
-        "arms", ["ticket"], "What each level's mask is trained with: ticket, and controls: "
-        f"{', '.join(CONTROLS)}.", **common,
-    )  # fmt: skip
+        "arms", ["ticket"], f"What each level's mask is trained with: {_helps(ARMS)}.", **common
+    )
     flags.DEFINE_integer("reinits", 1, "Draws of each control in each replicate.", **common)
     flags.DEFINE_integer("replicates", 1, "Repetitions with random streams of their own.", **common)
     flags.DEFINE_integer("seed", 0, "The seed that all randomness comes from.", **common)
@@ -103,6 +110,10 @@ _XLA_HELP = (
 )
 
 
+def _helps(registry: Registry[Any]) -> str:
+    return "; ".join(f"{name} ({entry.help})" for name, entry in registry.items()).replace("`", "")
+
+
 def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> None:
     text = field.metadata["help"]
     if field.name == "model":
@@ -116,6 +127,8 @@ def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> N
 def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     """Returns the network's paper recipe with the data set's and the flags' changes.
 
+    Rates of single layers come before the network's own, which still hold for other layers.
+
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
@@ -125,9 +138,11 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     recipe = paper_recipe(name)
     if names_function(name) and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
-    given = _recipe_fields(values)
-    overrides = data.recipe_overrides(given.get("dataset", recipe.dataset))
-    return recipe.override(**{**overrides, **given})
+    changes = _recipe_fields(values)
+    if "prune_layers" in changes:
+        changes["prune_layers"] += recipe.prune_layers
+    overrides = data.recipe_overrides(changes.get("dataset", recipe.dataset))
+    return recipe.override(**{**overrides, **changes})
 
 
 def _recipe_fields(values: flags.FlagValues) -> dict[str, Any]:
@@ -161,7 +176,7 @@ def ticket_from_flags(values: flags.FlagValues) -> "Ticket | None":
     file, name = values["from_ticket"].value, values["name"].value
     if file is None:
         return None
-    from lth_tf.experiment.transfer import load_ticket
+    from lth_tf.workflows.train_ticket import load_ticket
 
     return load_ticket(Path(file), Path(values["runs_dir"].value) / name if name else None)
 
@@ -181,7 +196,7 @@ def experiment_from_flags(values: flags.FlagValues, ticket: "Ticket | None" = No
     if ticket is None:
         found = {name: flag.value for name, flag in levels.items()}
         return Experiment(recipe=recipe_from_flags(values), **how, **found)
-    from lth_tf.experiment.transfer import transfer
+    from lth_tf.workflows.train_ticket import transfer
 
     given = {name: flag.value for name, flag in levels.items() if flag.present}
     return transfer(ticket, {**_recipe_fields(values), **given}, **how)
@@ -197,7 +212,7 @@ def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
     Raises:
         UserError: if a value is wrong; the message names the flag.
     """
-    from lth_tf.experiment.settings import Settings
+    from lth_tf.runs.settings import Settings
     from lth_tf.training.distribution import auto_jobs
 
     jobs = values["jobs"].value
@@ -221,8 +236,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
-    from lth_tf.experiment.given import given_by, with_data
-    from lth_tf.experiment.progress import make_console
+    from lth_tf.lottery.inputs import given_by, with_data
+    from lth_tf.lottery.progress import make_console
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
@@ -232,11 +247,11 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
     console = make_console()
     if values["dry_run"].value:
-        from lth_tf.experiment.preview import print_preview
+        from lth_tf.workflows.dry_run import print_preview
 
         print_preview(experiment, folder, values["data_dir"].value, console, given)
         return
-    from lth_tf.experiment.run import run_experiment
+    from lth_tf.workflows.run_experiment import run_experiment
 
     run_experiment(
         experiment,

@@ -14,10 +14,8 @@ from typing import Any
 from lth_tf.errors import UserError
 
 OPTIMIZERS = ("adam", "momentum", "sgd")
-AUGMENTATIONS = ("none", "flip_crop")
 SCALINGS = ("unit", "standardize")
 SCOPES = ("layer", "global")
-KEPT = ("lr", "none", "fine_tune")  # kinds of --rewind that keep the weights
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -38,7 +36,7 @@ class Recipe:
 
     model: str = _field("Network, by name, or package.module:function.", "network", default="own")
     dataset: str = _field(
-        "Data set: mnist_5k (embedded), a TFDS name, or package.module:function.",
+        "Data set: an embedded one, a TFDS name, or package.module:function.",
         "data",
         default="own",
     )
@@ -46,7 +44,9 @@ class Recipe:
         "Training examples set aside for validation.", "data", default=1_000
     )
     augment: str = _field(
-        "Augmentation of training images: none or flip_crop.", "data", default="none"
+        "Augmentation of training images, by name, or package.module:function.",
+        "data",
+        default="none",
     )
     scaling: str = _field(
         "Scaling of images in the first layer: unit (divided by 255) or standardize (per channel, "
@@ -88,7 +88,8 @@ class Recipe:
         "Fraction of the output layer's pruned a round.", "pruning", default=0.1
     )
     prune_layers: tuple[tuple[str, float], ...] = _field(
-        "Rates of single layers, as NAME=RATE; NAME may have * and ?; the first that fits counts.",
+        "Rates of single layers, as NAME=RATE; NAME may have * and ?; the first that fits counts, "
+        "those of the flag before the network's own.",
         "pruning",
         default=(),
     )
@@ -99,9 +100,8 @@ class Recipe:
         default="magnitude",
     )
     rewind: str = _field(
-        "Where the survivors go on from: an iteration, whose weights they go back to; lr (weights "
-        "kept, schedule replayed), none (optimizer kept as well), or fine_tune (weights kept, last "
-        "learning rate).",
+        "What the surviving weights go on from: an iteration, whose weights they go back to, or a "
+        "kind that keeps them.",
         "pruning",
         default="0",
     )
@@ -130,20 +130,9 @@ class Recipe:
             _require(self, name, 0 < getattr(self, name) < math.inf, "a finite number above 0")
         self._check_iterations()
 
-    @property
-    def rewinds_weights(self) -> bool:
-        """Whether the survivors go back to earlier weights."""
-        return self.rewind not in KEPT
-
-    @property
-    def rewind_iteration(self) -> int:
-        """The iteration whose weights the survivors go back to; 0 where they keep theirs."""
-        return int(self.rewind) if self.rewinds_weights else 0
-
     def _check_choices(self) -> None:
         choices = {
             "optimizer": OPTIMIZERS,
-            "augment": AUGMENTATIONS,
             "scaling": SCALINGS,
             "scope": SCOPES,
             "precision": PRECISIONS,
@@ -154,9 +143,6 @@ class Recipe:
     def _check_iterations(self) -> None:
         end = self.iterations
         _require(self, "warmup", self.warmup <= end, f"0 to --iterations ({end})")
-        wanted = f"0 to {end - 1}, below --iterations ({end}), or one of {', '.join(KEPT)}"
-        known = self.rewind in KEPT or self.rewind.isdecimal()
-        _require(self, "rewind", known and self.rewind_iteration < end, wanted)
         for name in ("lr_drops", "marks"):
             steps = getattr(self, name)
             rising = all(a < b for a, b in itertools.pairwise(steps))

@@ -12,6 +12,7 @@ import difflib
 import importlib
 import importlib.metadata
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeVar
 
@@ -36,16 +37,20 @@ _T = TypeVar("_T", bound=Named)
 class Registry(Mapping[str, _T]):
     """Entries by name, in the order of their `place`, then of their registration."""
 
-    def __init__(self, flag: str, package: str) -> None:
+    def __init__(self, flag: str, package: str, also: str = "") -> None:
         """Makes a registry.
 
         Args:
             flag: the flag that chooses an entry, for messages.
-            package: the package whose modules register the entries of this project.
+            package: the package whose modules register the entries of this project, or the one
+                module that does.
+            also: what the flag takes besides the names of entries, for messages.
         """
         self._flag = flag
         self._package = package
+        self._also = also
         self._entries: dict[str, _T] = {}
+        self._homes: dict[str, str] = {}
         self._is_loaded = False
 
     def register(self, entry: _T) -> _T:
@@ -54,12 +59,15 @@ class Registry(Mapping[str, _T]):
         Raises:
             UserError: if there is another entry of that name.
         """
+        # Of a class the module that has it, of an object the one that made it.
+        home = sys._getframe(1).f_globals["__name__"]
         known = self._entries.setdefault(entry.name, entry)
         if known is not entry:
             raise UserError(
-                f"--{self._flag}={entry.name}: is registered twice, by {_home(known)} and by "
-                f"{_home(entry)}; give one of them another name"
+                f"--{self._flag}={entry.name}: is registered twice, by {self._homes[entry.name]} "
+                f"and by {home}; give one of them another name"
             )
+        self._homes[entry.name] = home
         return entry
 
     def __getitem__(self, name: str) -> _T:
@@ -72,7 +80,8 @@ class Registry(Mapping[str, _T]):
         if name not in self._entries:
             near = difflib.get_close_matches(name, self._entries, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"--{self._flag}={name}: must be one of {', '.join(self)}{meant}")
+            also = f", or {self._also}" if self._also else ""
+            raise UserError(f"--{self._flag}={name}: must be one of {', '.join(self)}{also}{meant}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
@@ -95,7 +104,7 @@ class Registry(Mapping[str, _T]):
             return
         self._is_loaded = True
         package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__, f"{self._package}."):
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ()), f"{self._package}."):
             importlib.import_module(module.name)
         load_plugins()
 
@@ -115,7 +124,3 @@ def load_plugins() -> None:
                 f"{package}: its entry point {point.name} = {point.value} of the group {GROUP} "
                 f"cannot be imported ({type(error).__name__}: {error}); mend or uninstall it"
             ) from error
-
-
-def _home(entry: Named) -> str:
-    return getattr(entry, "__module__", type(entry).__module__)

@@ -54,7 +54,7 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     """
     if not folders:
         raise UserError("a run directory must be given, as in python -m lth_tf.report runs/NAME")
-    from lth_tf.analysis.report import Wanted, write_report
+    from lth_tf.analysis.report.report import Wanted, write_report
 
     out = Path(values["out"].value or Path(folders[0]) / "report")
     given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]

@@ -70,7 +70,7 @@ def start():
     Python code `before` first.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lth_tf.main", "lth_tf.experiment.run"])
+    context.set_forkserver_preload(["lth_tf.main", "lth_tf.workflows.run_experiment"])
     started = []
 
     def start_process(runs_dir, *flags, before=""):

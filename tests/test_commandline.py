@@ -54,6 +54,14 @@ def test_the_terminal_shows_one_line_and_is_as_before(capfd, error, code, told):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
 
 
+def test_choices_that_cannot_be_had_are_told_in_one_line(capfd):
+    def broken(values):
+        raise UserError("users: its entry point cannot be imported")
+
+    assert commandline.run(broken, end(None), "Usage.", ["program"]) == 1
+    assert capfd.readouterr() == ("", "lth_tf: users: its entry point cannot be imported\n")
+
+
 def test_a_fault_of_ours_shows_its_traceback_and_asks_for_a_report(capfd):
     assert go(end(ZeroDivisionError("oops"))) == 1
     error = capfd.readouterr().err

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from lth_tf import data, ensemble
-from lth_tf.analysis import ensembles
-from lth_tf.analysis.curves import read_runs
-from lth_tf.experiment.ensembles import equal_width
-from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Experiment
+from lth_tf.analysis.ensembles import measures as ensembles
+from lth_tf.lottery.network import Network
+from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.run import read_runs
+from lth_tf.workflows.vote import equal_width
 
 FLAGS = ("--name=tickets", "--rounds=2", "--replicates=2", "--arms=ticket,reorder")
 NAMES = [

@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from lth_tf import data, export
-from lth_tf.experiment import exporting
 from lth_tf.formats.process import file_latencies
 from lth_tf.formats.sizes import file_size
+from lth_tf.workflows import export_ticket as exporting
 
 # Prints the accuracy of each SavedModel given, with all that trained it blocked.
 PLAIN = """

@@ -6,9 +6,9 @@ import pytest
 from absl import flags
 
 from lth_tf import main
-from lth_tf.experiment.given import Given
-from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import make_plan
+from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.network import Network
+from lth_tf.runs.experiment import make_plan
 
 FOLDER = Path(__file__).parent.parent / "flags"
 FILES = sorted(FOLDER.rglob("*.flags"))

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from lth_tf.experiment.parallel import _begin_job
+from lth_tf.lottery.schedulers.processes import _begin_job
 from lth_tf.machine import gpu_of_job, usable_cores
 
 

@@ -9,9 +9,11 @@ import pytest
 from absl import flags
 
 from lth_tf import main
-from lth_tf.experiment.plan import Experiment
+from lth_tf.data import ImageInfo
+from lth_tf.lottery.network import Network
 from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import Experiment
 
 # The densities (%) that the paper prints, by round; LeNet's are its derived ladder.
 LABELS = {
@@ -72,7 +74,9 @@ def test_a_dry_run_knows_what_is_finished_and_what_differs_from_the_paper(
         ("--validation_size=4000", "--validation_size=4000: must be below the 4,000 "),
         ("--batch_size=3501", "--batch_size=3501: must be at most the 3,500 training examples"),
         ("--warmup=201", "--warmup=201: must be 0 to --iterations .200."),
-        ("--rewind=200", "--rewind=200: must be 0 to 199"),
+        ("--rewind=200", "--rewind=200: must be 0 to 199, below .* or one of lr, none, fine_tune$"),
+        ("--arms=ticket,winner", "--arms=winner: must be one of ticket, reinit, random_mask, "),
+        ("--arms=ticket,dense", "--arms=dense: must be one of ticket, reinit, random_mask, "),
         ("--prune_layers=fc*=0.1", "--prune_layers=fc.*: must fit a layer; .*dense1"),
         ("--prune_layers=dense1", "--prune_layers=dense1: must be NAME=RATE"),
         ("--prune_layers=dense1=1", "--prune_layers=dense1=1.*: the rate must be"),
@@ -153,6 +157,22 @@ def test_the_default_name_is_of_the_recipe_and_the_seed_only(tmp_path, capfd):
     assert len({name(), name(seed=1), name(eval_every=10), name(rewind=1)}) == 4
     assert main.main(["main", "--dry_run", f"--runs_dir={tmp_path}"]) == 0
     assert f"{tmp_path}/{name()}: 11 trainings" in capfd.readouterr().out
+
+
+def test_rates_of_layers_come_before_the_networks_own():
+    def rates_with(*arguments):
+        values = flags.FlagValues()
+        main.define_flags(values)
+        values(["main", "--model=resnet18", "--scaling=unit", *arguments])
+        experiment = main.experiment_from_flags(values)
+        found = Network(experiment, ImageInfo((8, 8, 3), 10, 100, 100)).rates
+        return {name.split("/")[0]: rate for name, rate in found.items()}
+
+    shortcuts = ("stage2_block1_shortcut", "stage3_block1_shortcut")
+    known = rates_with()
+    assert [known[name] for name in ("stem", *shortcuts)] == [0.2, 0, 0]
+    assert rates_with("--prune_layers=stem=0") == {**known, "stem": 0}
+    assert rates_with("--prune_layers=stage2_*=0.5")[shortcuts[0]] == 0.5
 
 
 def test_help_lists_every_flag_once_in_a_group(capfd):

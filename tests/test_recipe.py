@@ -11,9 +11,9 @@ import pytest
 
 from lth_tf import models
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import Experiment
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe, digest
+from lth_tf.runs.experiment import Experiment
 from lth_tf.streams import Streams
 
 RESNET = paper_recipe("resnet18")
@@ -23,7 +23,6 @@ RESNET = paper_recipe("resnet18")
     ("name", "value", "wanted"),
     [
         ("optimizer", "lion", "one of adam, momentum, sgd"),
-        ("augment", "cutout", "one of none, flip_crop"),
         ("scope", "local", "one of layer, global"),
         ("precision", "float16", "one of float32, mixed_bfloat16, mixed_float16"),
         ("iterations", 0, "at least 1"),
@@ -32,9 +31,6 @@ RESNET = paper_recipe("resnet18")
         ("eval_every", 0, "at least 1"),
         ("warmup", -1, "at least 0"),
         ("warmup", 30_001, r"0 to --iterations \(30000\)"),
-        ("rewind", -1, "0 to 29999"),
-        ("rewind", "LR", "one of lr, none, fine_tune"),
-        ("rewind", 30_000, "0 to 29999"),
         ("weight_decay", -1e-4, "at least 0"),
         ("weight_decay", math.nan, "at least 0"),
         ("weight_decay", math.inf, "at least 0"),

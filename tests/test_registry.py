@@ -64,6 +64,16 @@ def test_two_entries_of_one_name_are_refused(package):
         list(entries())
 
 
+def test_objects_are_told_apart_by_the_module_that_made_them(package):
+    made = "from things import ENTRIES\nclass Made:\n    name = 'made'\nENTRIES.register(Made())"
+    (package / "things/late.py").write_text(made)
+    (package / "users.py").write_text(
+        "from things.late import Made, ENTRIES\nENTRIES.register(Made())"
+    )
+    with pytest.raises(UserError, match=r"by things\.late and by users;"):
+        list(entries())
+
+
 def test_a_package_that_cannot_be_imported_is_named(package):
     (package / "users.py").write_text("import nothing_of_that_name")
     with pytest.raises(

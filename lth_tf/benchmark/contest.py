@@ -11,7 +11,7 @@ from lth_tf.benchmark.own import Chunk, Whole
 from lth_tf.benchmark.plain import PlainFit
 from lth_tf.benchmark.task import Task, threads
 from lth_tf.benchmark.times import Times
-from lth_tf.experiment.arithmetic import multiply_rate, training_operations
+from lth_tf.training.arithmetic import multiply_rate, training_operations
 from lth_tf.training.trainer import build_model
 
 

@@ -120,7 +120,7 @@ def _optimizer(recipe: Recipe, twin: Twin) -> torch.optim.Optimizer:
 
 
 def _flip_crop(images: torch.Tensor) -> torch.Tensor:
-    """Does what `lth_tf.data.augment.flip_crop` does, for uint8 images [n, h, w, c]."""
+    """Does what `lth_tf.data.augmentations.flip_crop` does, for uint8 images [n, h, w, c]."""
     size, height, width, _ = images.shape
     device = images.device
     top, left = torch.randint(2 * _PADDING + 1, (2, size, 1), device=device)

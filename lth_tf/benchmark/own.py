@@ -15,12 +15,12 @@ from rich.console import Console
 from lth_tf import data
 from lth_tf.benchmark.task import Task
 from lth_tf.benchmark.times import Times
-from lth_tf.experiment.network import Network
-from lth_tf.experiment.plan import Experiment, Training, make_plan
-from lth_tf.experiment.progress import ProgressListener
-from lth_tf.experiment.settings import Settings
-from lth_tf.experiment.store import Store
-from lth_tf.experiment.worker import Worker
+from lth_tf.lottery.network import Network
+from lth_tf.lottery.progress import ProgressListener
+from lth_tf.lottery.worker import Worker
+from lth_tf.runs.experiment import Experiment, Training, make_plan
+from lth_tf.runs.settings import Settings
+from lth_tf.runs.store import Store
 from lth_tf.training.measure import Row
 from lth_tf.training.trainer import Trainer, build_model
 
@@ -75,7 +75,7 @@ class Whole:
             return len(clock.readings) >= rows
 
         try:
-            self._worker.run(training, clock, enough)
+            self._worker.run([training], clock, enough)
         except KeyboardInterrupt:
             if not enough():
                 raise

@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from lth_tf.benchmark.task import VALIDATION_BATCH, Task
 from lth_tf.benchmark.times import Times, add_validation
-from lth_tf.data.augment import AUGMENTATIONS
+from lth_tf.data.augmentations import augmentation
 from lth_tf.pruning.wrapper import is_maskable
 from lth_tf.recipe import Recipe
 from lth_tf.training.trainer import build_model
@@ -72,12 +72,13 @@ class PlainFit:
 
     def _batches(self) -> tf.data.Dataset:
         rows = self._task.order.batches(0, self._task.warm_up + self._task.iterations)
-        augment = AUGMENTATIONS.get(self._task.recipe.augment)
+        augment = augmentation(self._task.recipe.augment)
+        draws = [self._task.recipe.batch_size, augment.draws]
 
         def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             images = tf.gather(self._images, rows)
-            if augment:
-                images = augment(images, tf.random.uniform([self._task.recipe.batch_size, 3]))
+            if augment.draws:
+                images = augment(images, tf.random.uniform(draws))
             return images, tf.gather(self._labels, rows)
 
         batches = tf.data.Dataset.from_tensor_slices(rows)

@@ -9,8 +9,9 @@ from rich.table import Table
 
 from lth_tf.benchmark.contest import Contest, has_torch
 from lth_tf.benchmark.task import VALIDATION_BATCH
-from lth_tf.experiment.provenance import describe_start
-from lth_tf.experiment.settings import Settings
+from lth_tf.runs.provenance import describe_start
+from lth_tf.runs.settings import Settings
+from lth_tf.training.distribution import gpu_names
 
 
 def contest_table(contest: Contest) -> Group:
@@ -58,7 +59,7 @@ def contests_json(contests: Sequence[Contest], flags: Sequence[str]) -> dict[str
         contests: the outcomes.
         flags: the command line's flags.
     """
-    start = describe_start(flags, Settings())
+    start = describe_start(flags, Settings(), gpu_names())
     start["versions"]["torch"] = importlib.metadata.version("torch") if has_torch() else None
     return {**start, "contests": [_contest_json(contest) for contest in contests]}
 

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from lth_tf import data
-from lth_tf.data import ImageData, ImageInfo, cache
+from lth_tf.data import ImageData, ImageInfo
+from lth_tf.data.sources.tfds import cache
 from lth_tf.machine import usable_cores
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe

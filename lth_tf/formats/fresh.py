@@ -19,14 +19,6 @@ _SECONDS = 0.05  # at least, of each file in each round
 
 Network = Callable[[np.ndarray], np.ndarray]
 
-# Modules that must not be there to load a format; tickets are read by lth_tf, which needs tfmot.
-BLOCKED = {
-    "saved_model": ("tensorflow_model_optimization", "tf_keras", "keras", "lth_tf"),
-    "keras": ("tensorflow_model_optimization", "keras", "lth_tf"),
-    "tflite": ("tensorflow_model_optimization", "tf_keras", "keras", "lth_tf"),
-    "ticket": (),
-}
-
 
 def load_saved_model(path: str, threads: int, trained: bool) -> Network:
     """Loads a SavedModel."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from lth_tf.errors import UserError
 from lth_tf.formats import fresh
+from lth_tf.formats.formats import FORMATS
 
 File = tuple[str, Path]  # format and path
 
@@ -31,7 +32,7 @@ def file_logits(file: File, images: np.ndarray, trained: bool = True) -> np.ndar
     Raises:
         UserError: if the file cannot be loaded or run there.
     """
-    return _ask([file], images, trained, blocked=fresh.BLOCKED[file[0]])
+    return _ask([file], images, trained, blocked=FORMATS[file[0]].missing)
 
 
 def file_latencies(

@@ -2,9 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tf_keras as keras
+if TYPE_CHECKING:
+    import tf_keras as keras
 
 QUANTIZE = ("none", "float16", "int8")
 
@@ -20,6 +21,6 @@ class Source:
         quantize: how TFLite stores weights, one of `QUANTIZE`; the other formats keep float32.
     """
 
-    model: keras.Model
+    model: "keras.Model"
     make_ticket: Callable[[], Any]
     quantize: str = "none"

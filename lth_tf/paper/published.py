@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from lth_tf.experiment.plan import Experiment
-from lth_tf.experiment.results import AT_EARLY_STOP, EARLY_STOP
 from lth_tf.paper.recipes import RECIPES, differences
+from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.results import AT_EARLY_STOP, EARLY_STOP
 
 # Fields that may differ where the paper's numbers still compare: how long and what is measured.
 _LENIENT = ("iterations", "eval_every", "marks", "precision")

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.data.augment import AUGMENTATIONS
+from lth_tf.data.augmentations import augmentation
 from lth_tf.pruning.walk import copy_model, unwrap, walk
 from lth_tf.pruning.wrapper import is_maskable, masked_layers, wrap
 from lth_tf.recipe import Recipe
@@ -44,7 +44,7 @@ class ChunkedModel(keras.Model):
         """
         self._examples = examples
         self._batch_size = recipe.batch_size
-        self._augment = AUGMENTATIONS.get(recipe.augment)
+        self._augment = augmentation(recipe.augment)
         self._weight_decay = recipe.weight_decay
         self._xla = xla
         inner = [unwrap(layer) for layer in walk(self).values()]
@@ -100,8 +100,8 @@ class ChunkedModel(keras.Model):
         inputs, targets = tf.nest.map_structure(lambda array: array[i], examples)
         iteration = chunk["first"][0] + i
         draw = functools.partial(self._draw, chunk["position"], iteration)
-        if self._augment:
-            inputs = self._augment(inputs, draw(chunk["augment_key"][0], [3]))
+        if self._augment.draws:
+            inputs = self._augment(inputs, draw(chunk["augment_key"][0], [self._augment.draws]))
         with noise(self._random_layers, draw, chunk["dropout_key"][0], iteration):
             return self.train_step((inputs, targets))["loss"]
 

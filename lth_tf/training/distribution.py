@@ -1,6 +1,7 @@
 """Devices: which there are, how a training is spread over them, and whether XLA pays on them."""
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras as keras
@@ -36,6 +37,13 @@ def leave_gpus() -> None:
 def count_gpus() -> int:
     """Returns the number of GPUs that TensorFlow sees."""
     return len(tf.config.list_physical_devices("GPU"))
+
+
+def gpu_names() -> list[str]:
+    """Returns the names of the GPUs that TensorFlow sees."""
+    details = tf.config.experimental.get_device_details
+    gpus = tf.config.list_physical_devices("GPU")
+    return [details(gpu).get("device_name", gpu.name) for gpu in gpus]
 
 
 def auto_jobs(chains: int) -> int:
@@ -81,7 +89,12 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     return STRATEGIES[name]()
 
 
-def use_xla(choice: str, model: keras.Model, strategy: tf.distribute.Strategy) -> bool:
+def use_xla(
+    choice: str,
+    model: keras.Model,
+    strategy: tf.distribute.Strategy,
+    augmentation_compiles: Callable[[], bool] = lambda: True,
+) -> bool:
     """Decides whether a training is compiled with XLA.
 
     On a CPU, XLA makes dense networks several times faster and convolutions several times slower.
@@ -91,17 +104,20 @@ def use_xla(choice: str, model: keras.Model, strategy: tf.distribute.Strategy) -
         choice: "on", "off" or "auto".
         model: the network.
         strategy: where it trains.
+        augmentation_compiles: says whether XLA can compile the augmentation.
 
     Raises:
-        UserError: if it is to be compiled for several devices.
+        UserError: if it is to be compiled for several devices, or its augmentation cannot be.
     """
     several = strategy.num_replicas_in_sync > 1
     if choice == "on" and several:
         raise UserError("--xla=on: must be auto or off where a training has several devices")
+    if choice == "on" and not augmentation_compiles():
+        raise UserError("--xla=on: must be auto or off with an --augment that XLA cannot compile")
     if choice != "auto" or several:
         return choice == "on"
     # Keras's random image layers have no kernels for XLA.
     if any(not isinstance(layer, StatelessDropout) for layer in random_layers(model)):
         return False
     convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
-    return not convolutional or count_gpus() > 0
+    return (not convolutional or count_gpus() > 0) and augmentation_compiles()

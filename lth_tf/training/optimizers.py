@@ -10,29 +10,40 @@ from lth_tf.recipe import Recipe
 
 @keras.saving.register_keras_serializable("lth_tf")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up from 0, then a constant rate divided by 10 at each drop.
+    """Linear warm-up from 0, then a constant rate divided by 10 at each drop; at last constant.
 
     The schedule runs by the training's iteration: the optimizer's own count plus `start`, the
     iteration that a rewound training begins at. The two differ because an optimizer that starts
     anew must count from 0 (Adam corrects its averages by it) while the schedule goes on from k.
     """
 
-    def __init__(self, learning_rate: float, drops: tuple[int, ...] = (), warmup: int = 0) -> None:
+    def __init__(
+        self,
+        learning_rate: float,
+        drops: tuple[int, ...] = (),
+        warmup: int = 0,
+        iterations: int | None = None,
+    ) -> None:
         """Makes a schedule.
 
         Args:
             learning_rate: rate after warm-up.
             drops: rising iterations from which on the rate is a tenth of what it was.
             warmup: iterations until the rate is reached.
+            iterations: the schedule's length, behind which the rate stays that of the last
+                iteration; None for no end.
         """
         self.learning_rate = learning_rate
         self.drops = tuple(drops)
         self.warmup = warmup
+        self.iterations = iterations
         self.start = tf.Variable(0, trainable=False, dtype=tf.int64, name="start")
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the learning rate at an optimizer's step."""
         iteration = tf.cast(step, tf.int64) + self.start
+        if self.iterations:
+            iteration = tf.minimum(iteration, self.iterations - 1)
         rates = [self.learning_rate / 10**i for i in range(len(self.drops) + 1)]
         passed = tf.reduce_sum(tf.cast(iteration >= tf.constant(self.drops, tf.int64), tf.int32))
         rate = tf.gather(tf.constant(rates, tf.float32), passed)
@@ -46,6 +57,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             "learning_rate": self.learning_rate,
             "drops": list(self.drops),
             "warmup": self.warmup,
+            "iterations": self.iterations,
         }
 
 
@@ -98,7 +110,7 @@ class Momentum(keras.optimizers.SGD):
 
 def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     """Returns a new optimizer for a recipe, with loss scaling where float16 needs it."""
-    schedule = Schedule(recipe.learning_rate, recipe.lr_drops, recipe.warmup)
+    schedule = Schedule(recipe.learning_rate, recipe.lr_drops, recipe.warmup, recipe.iterations)
     # The training loop compiles the update together with the rest.
     common = {"learning_rate": schedule, "jit_compile": False}
     optimizer = {

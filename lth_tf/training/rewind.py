@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights, snapshot
@@ -46,9 +47,13 @@ class Rewind(keras.callbacks.Callback):
         self._schedule = iteration if schedule is None else schedule
         self.iteration = iteration
         self.weights = None if weights is None else dict(weights)
+        self._optimizer: dict[str, Any] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Puts the stored weights back, or stores the initial ones."""
+        if self._optimizer is None:
+            # Callbacks may change the learning rate later on, and with it the configuration.
+            self._optimizer = self.model.optimizer.get_config()
         if self.weights is not None:
             self._put_back()
         elif self.iteration == 0:
@@ -75,7 +80,7 @@ class Rewind(keras.callbacks.Callback):
 
     def _put_back(self) -> None:
         set_weights(self.model, self.weights)
-        _make_new(self.model)
+        _make_new(self.model, self._optimizer)
         schedule = schedule_of(self.model.optimizer)
         if isinstance(schedule, Schedule):
             schedule.start.assign(self._schedule)
@@ -106,12 +111,20 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
     apply_masks(model)
 
 
-def _make_new(model: keras.Model) -> None:
-    """Resets the optimizer's variables to what a new optimizer of its configuration has."""
+def _make_new(model: keras.Model, config: dict[str, Any]) -> None:
+    """Resets the optimizer's variables and learning rate to those of a new one.
+
+    Args:
+        model: the compiled model.
+        config: the configuration of its optimizer when it was new.
+    """
     optimizer = model.optimizer
     with model.distribute_strategy.scope():
-        new = type(optimizer).from_config(optimizer.get_config())
+        new = type(optimizer).from_config(config)
         for each in (new, optimizer):
             each.build(model.trainable_variables)
         for variable, initial in zip(optimizer.variables, new.variables, strict=True):
             variable.assign(initial)
+        rate = schedule_of(optimizer)
+        if isinstance(rate, tf.Variable):
+            rate.assign(schedule_of(new))

@@ -1,6 +1,7 @@
 """Trainer: one compiled model that runs any number of trainings of a recipe, one after another."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import tf_keras as keras
 
 from lth_tf import models
 from lth_tf.data import ImageData, ImageInfo, OwnData, OwnInfo
+from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
 from lth_tf.models.layers import UNIT, Scaling
@@ -21,14 +23,16 @@ from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
 from lth_tf.training.chunked import Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.invariants import CheckInvariants
 from lth_tf.training.measure import Measure, Row
 from lth_tf.training.objective import objective_of
 from lth_tf.training.optimizers import make_optimizer
 from lth_tf.training.order import Order, chunk_ends
 from lth_tf.training.rewind import Rewind
-from lth_tf.training.start import Start
 from lth_tf.training.state import State
+
+_NOTHING = Keep()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +43,8 @@ class Outcome:
         rows: its evaluations.
         early_stop: the one where the validation loss was lowest.
         weights: the trained weights by name, pruned ones zero.
-        rewind_weights: the weights of the recipe's rewind iteration, where the training passed it.
-        optimizer: the optimizer's variables at the end, by index, where they are gone on with.
+        rewind_weights: the weights of iteration k, where they are kept.
+        optimizer: the optimizer's variables at the end, by index, where they are kept.
         seconds: how long it took, over all starts.
     """
 
@@ -84,7 +88,8 @@ class Trainer:
         with strategy.scope():
             plain = self._build(build)
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
-            self.xla = use_xla(xla, self.model, strategy)
+            augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
+            self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
         self.model.attach(self._examples, recipe, self.xla)
         self._validation = Evaluator(self.model, self.xla)
@@ -94,18 +99,19 @@ class Trainer:
 
     def train(
         self,
-        start: Start,
+        initial: InitialState,
         order: Order,
         validation_rows: np.ndarray,
         training_rows: np.ndarray,
         on_row: Callable[[Row], None] = lambda row: None,
         state: State | None = None,
         saving: Saving | None = None,
+        keep: Keep = _NOTHING,
     ) -> Outcome:
         """Runs one training to the recipe's end, or goes on with one that was interrupted.
 
         Args:
-            start: the iteration, weights and masks to start from.
+            initial: the iteration, weights and masks to start from.
             order: which examples make up each iteration.
             validation_rows: rows of the validation examples, as many as the recipe says.
             training_rows: rows of the training examples whose accuracy is measured at early
@@ -113,6 +119,7 @@ class Trainer:
             on_row: is told of each evaluation, those before an interruption included.
             state: the state of an interrupted training to go on from.
             saving: where and when the state is kept.
+            keep: what later trainings will go on from.
 
         Raises:
             DivergedError: if a loss is not finite.
@@ -123,20 +130,20 @@ class Trainer:
         before = state.seconds if state else 0.0
         self._validation.set_examples(*self._examples.take(validation_rows))
         self._training.set_examples(*self._examples.take(training_rows))
-        set_masks(self.model, start.masks)
-        first = state.iteration if state else start.iteration
-        also = (*recipe.marks, recipe.rewind_iteration)
+        set_masks(self.model, initial.masks)
+        first = state.iteration if state else initial.iteration
+        also = (*recipe.marks, keep.iteration)
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         evaluators = self._validation, self._test, self._training
         measure = Measure(*evaluators, first, ends, recipe.marks, on_row)
-        check = CheckInvariants(start.weights, start.masks, from_start=state is None)
-        callbacks = [_beginning(start, state), check, measure]
+        check = CheckInvariants(initial.weights, initial.masks, from_start=state is None)
+        callbacks = [_beginning(initial, state), check, measure]
         if state:
             measure.go_on(state.rows, state.best, state.arrays["best"])
-        theta_k = Rewind(recipe.rewind_iteration)
-        if first < recipe.rewind_iteration:
+        theta_k = Rewind(keep.iteration)
+        if keep.weights and first < keep.iteration:
             callbacks.append(theta_k)
-        elif state:
+        elif keep.weights and state:
             theta_k.weights = state.arrays["rewind"]
         if saving:
             callbacks.append(Checkpoint(saving, ends, measure, theta_k, began - before))
@@ -146,7 +153,7 @@ class Trainer:
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
             rewind_weights=theta_k.weights or None,
-            optimizer=self._optimizer() if recipe.rewind == "none" else None,
+            optimizer=self._optimizer() if keep.optimizer else None,
             seconds=time.monotonic() - began + before,
         )
 
@@ -162,12 +169,12 @@ class Trainer:
             keras.mixed_precision.set_global_policy(before)
 
 
-def _beginning(start: Start, state: State | None) -> keras.callbacks.Callback:
+def _beginning(initial: InitialState, state: State | None) -> keras.callbacks.Callback:
     if state:
-        return Resume(state.arrays["weights"], state.arrays["optimizer"], start.schedule)
-    if start.optimizer:
-        return Resume(start.weights, start.optimizer, start.schedule)
-    return Rewind(start.iteration, start.weights, start.schedule)
+        return Resume(state.arrays["weights"], state.arrays["optimizer"], initial.schedule)
+    if initial.optimizer:
+        return Resume(initial.weights, initial.optimizer, initial.schedule)
+    return Rewind(initial.iteration, initial.weights, initial.schedule)
 
 
 def build_model(

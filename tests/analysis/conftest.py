@@ -7,10 +7,10 @@ import random
 import pytest
 
 from lth_tf.data import ImageInfo
-from lth_tf.experiment.plan import Experiment, make_plan
-from lth_tf.experiment.results import Result, metrics_csv
-from lth_tf.experiment.store import Store
 from lth_tf.paper.recipes import RECIPES
+from lth_tf.runs.experiment import Experiment, make_plan
+from lth_tf.runs.results import Result, metrics_csv
+from lth_tf.runs.store import Store
 
 START = {
     "time": "2026-11-22T19:39:50+00:00",

@@ -6,9 +6,10 @@ import sys
 
 from rich.console import Console
 
-from lth_tf.analysis.results_table import by_level, results_table
-from lth_tf.experiment.results import Result
+from lth_tf.analysis.figures.levels import by_level
+from lth_tf.analysis.report.results_table import results_table
 from lth_tf.metric import Metric
+from lth_tf.runs.results import Result
 
 DENSITIES = [1.0, 0.8, 0.64]
 
@@ -70,7 +71,7 @@ def test_the_table_of_an_error_marks_tickets_that_err_less():
 
 def test_analysis_knows_no_tensorflow():
     code = (
-        "import sys; import lth_tf.analysis.figures, lth_tf.analysis.results_table; "
+        "import sys; import lth_tf.analysis.figures.lines, lth_tf.analysis.report.results_table; "
         "sys.exit(bool({'tensorflow', 'tf_keras'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

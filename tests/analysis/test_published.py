@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from lth_tf import report
-from lth_tf.analysis.curves import read_runs
 from lth_tf.errors import UserError
-from lth_tf.experiment.plan import Training
-from lth_tf.experiment.store import Store
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.run import read_runs
+from lth_tf.runs.store import Store
 
 PUBLISHED = Path(__file__).parents[2] / "runs/published"
 

@@ -31,3 +31,11 @@ def test_the_api_page_is_up_to_date(monkeypatch):
     import make_api
 
     assert (DOCS / "api.md").read_text(encoding="utf-8") == make_api.page()
+
+
+def test_the_readmes_tables_are_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    import make_tables
+
+    assert make_tables.README.read_text(encoding="utf-8") == make_tables.page()
+    assert "| `random_mask_reinit` |" in make_tables.page()

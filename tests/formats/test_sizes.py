@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth_tf import models
-from lth_tf.experiment.arithmetic import remaining_multiply_adds
 from lth_tf.formats.sizes import encodings, file_size
+from lth_tf.training.arithmetic import remaining_multiply_adds
 
 
 @given(

@@ -6,11 +6,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf import Ticket, UserError, data, get_masks, mask_layers, models, named_weights, set_masks
-from lth_tf.experiment.plan import Training
-from lth_tf.experiment.store import Store
-from lth_tf.experiment.tickets import ticket as ticket_of
+from lth_tf.lottery.tickets import ticket as ticket_of
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.kernels import kernels, snapshot
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.store import Store
 
 
 def network(filters=4, name="conv"):

@@ -5,12 +5,16 @@ import os
 
 import numpy as np
 import pytest
+from absl import flags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_tf import UserError, models
+from lth_tf import UserError, export, models
+from lth_tf.formats import fresh
+from lth_tf.formats.formats import FORMATS
 from lth_tf.formats.keras_file import export_keras
 from lth_tf.formats.saved_model import export_saved_model
+from lth_tf.formats.source import QUANTIZE
 from lth_tf.formats.verify import Expected, compare, verify
 
 PACKAGES = ("tensorflow_model_optimization", "lth_tf", "keras", "tf_keras")
@@ -24,6 +28,14 @@ def tell():
             print(name, state, file=file)
 atexit.register(tell)
 """
+
+
+def test_every_format_is_a_choice_and_can_be_loaded():
+    values = flags.FlagValues()
+    export.define_flags(values)
+    assert values["format"].help == f"Any of {', '.join(FORMATS)}."
+    assert tuple(values["quantize"].parser.enum_values) == QUANTIZE
+    assert fresh.LOADERS.keys() == FORMATS.keys()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from lth_tf.models import layers
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
+from lth_tf.training.initial_state import InitialState
 from lth_tf.training.order import Order
-from lth_tf.training.start import Start
 from lth_tf.training.trainer import Trainer, build_model
 
 # Before anything runs on TensorFlow: afterwards it refuses.
@@ -126,19 +126,19 @@ class Setting:
         return build_model(self.recipe, self.data.info, seed)
 
     def train(self, trainer, **given):
-        """Trains; what is given replaces this setting's start, order or split."""
+        """Trains; what is given replaces what this setting has."""
         arguments = {
-            "start": self.start(),
+            "initial": self.initial(),
             "order": self.order,
             "validation_rows": self.split[1],
             "training_rows": self.split[0],
         }
         return trainer.train(**{**arguments, **given})
 
-    def start(self, iteration=0, **given):
+    def initial(self, iteration=0, **given):
         """What a training starts from: this setting's weights and masks, if no others are given."""
         named = {"weights": self.weights, "masks": self.masks, "schedule": iteration}
-        return Start(iteration, **{**named, **given})
+        return InitialState(iteration, **{**named, **given})
 
 
 @pytest.fixture(scope="session")

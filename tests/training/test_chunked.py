@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.data.augment import flip_crop
+from lth_tf.data.augmentations.flip_crop import flip_crop
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.training.trainer import build_model
 
@@ -127,7 +127,7 @@ def test_a_training_repeats_to_the_bit_whatever_ran_in_between(make, assert_same
     again = setting.train(trainer)
     dense = setting.train(
         trainer,
-        start=setting.start(
+        initial=setting.initial(
             10, masks={}, weights={name: w + 1 for name, w in setting.weights.items()}
         ),
         validation_rows=np.arange(50),

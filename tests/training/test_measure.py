@@ -69,7 +69,7 @@ def test_first_row_is_of_the_masked_start_and_last_of_the_final_weights(make):
     trainer = setting.trainer()
     stops = []
     for current in ({}, setting.masks, {}):
-        outcome = setting.train(trainer, start=setting.start(masks=current))
+        outcome = setting.train(trainer, initial=setting.initial(masks=current))
         stops.append(outcome.early_stop.iteration)
         start = {name: w * current.get(name, 1) for name, w in setting.weights.items()}
         for row, weights in ((outcome.rows[0], start), (outcome.rows[-1], outcome.weights)):
@@ -100,7 +100,7 @@ def test_a_training_that_diverges_says_when_and_leaves_the_trainer_usable(make, 
     broken = calm.weights
     broken["output/bias"][0] = np.inf
     with pytest.raises(DivergedError, match="validation loss is nan at iteration 0"):
-        calm.train(trainer, start=calm.start(weights=broken))
+        calm.train(trainer, initial=calm.initial(weights=broken))
     wild = make(model="not_normalised", learning_rate=1e30)
     with pytest.raises(DivergedError, match=r"is (nan|not finite) at iteration .*learning_rate"):
         wild.train(wild.trainer())

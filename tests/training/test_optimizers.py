@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from lth_tf.recipe import Recipe
 from lth_tf.training.optimizers import Adam, Momentum, Schedule, make_optimizer
 
 
@@ -22,6 +23,20 @@ def test_schedule_warms_up_and_drops_at_the_exact_iteration():
 
 def test_schedule_without_drops_or_warmup_is_constant():
     assert {float(Schedule(1.2e-3)(i)) for i in (0, 1, 50_000)} == {float(np.float32(1.2e-3))}
+
+
+@pytest.mark.parametrize(
+    ("fields", "last"), [({"lr_drops": (10, 20)}, 0.01), ({"warmup": 20}, 0.1 * 19 / 20)]
+)
+def test_behind_its_end_the_rate_is_the_last_that_a_training_had(fields, last):
+    """What happens at the end exactly, a drop or the last step of the warm-up, never counts."""
+    recipe = Recipe(iterations=20, learning_rate=0.1, **fields)
+    schedule = make_optimizer(recipe)._learning_rate
+    assert float(schedule(19)) == pytest.approx(last)
+    schedule.start.assign(20)  # --rewind=fine_tune
+    assert {float(schedule(step)) for step in (0, 1, 19)} == {float(np.float32(last))}
+    again = Schedule.from_config(schedule.get_config())
+    assert float(again(25)) == pytest.approx(last)
 
 
 def test_momentum_is_that_of_tensorflow_1_when_the_rate_drops():

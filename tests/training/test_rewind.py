@@ -7,6 +7,7 @@ import tf_keras as keras
 from lth_tf.pruning import masks
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import get_masks, set_masks, wrap
+from lth_tf.training.initial_state import Keep
 from lth_tf.training.optimizers import Adam, Momentum, Schedule
 from lth_tf.training.rewind import Rewind
 
@@ -129,6 +130,23 @@ def test_iteration_k_is_stored_at_exactly_k(data, k, assert_same_bits):
         assert_same_bits(again.weights[0], ticket(first.weights[k], current))
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_learning_rate_that_a_callback_changed_is_rewound_as_well(data, scaled):
+    rates = []
+
+    def halve(epoch, rate):
+        rates.append(rate)
+        return rate / 2
+
+    optimizer = keras.optimizers.SGD(0.5)
+    if scaled:
+        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
+    reader, rewind = Reader(optimizer, data), Rewind()
+    for _ in range(2):
+        reader.fit(rewind, keras.callbacks.LearningRateScheduler(halve), epochs=3)
+    assert rates == [0.5, 0.25, 0.125] * 2
+
+
 def test_two_runs_with_two_callbacks_do_not_meet(data, assert_same_bits):
     runs = []
     for seed in (0, 1, 0):
@@ -193,10 +211,12 @@ def test_weights_of_another_model_are_refused(data):
 
 def test_a_chunked_training_goes_on_from_k_as_if_it_had_never_stopped(make, assert_same_bits):
     """With SGD, which has no memory, order, noise and learning rate must go on from k as well."""
-    setting = make(dropout=0.4, augment="flip_crop", lr_drops=(12, 25), warmup=15, rewind=7)
+    setting = make(dropout=0.4, augment="flip_crop", lr_drops=(12, 25), warmup=15)
     trainer = setting.trainer()
-    whole = setting.train(trainer)
-    rest = setting.train(trainer, start=setting.start(7, weights=whole.rewind_weights))
+    whole = setting.train(trainer, keep=Keep(7, weights=True))
+    rest = setting.train(trainer, initial=setting.initial(7, weights=whole.rewind_weights))
     assert_same_bits(whole.weights, rest.weights)
     assert rest.rewind_weights is None
+    unkept = setting.train(trainer, keep=Keep(7))
+    assert unkept.rewind_weights is None and unkept.rows == whole.rows
     assert [row.iteration for row in rest.rows] == [7, 10, 20, 30]

@@ -1,0 +1,31 @@
+"""Writes the README's tables that the program's registries make: python docs/make_tables.py."""
+
+import re
+from pathlib import Path
+
+from lth_tf.arms import ARMS
+
+README = Path(__file__).parents[1] / "README.md"
+_TABLE = re.compile(r"(<!-- (\w+): python docs/make_tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Writes the tables into the page."""
+    README.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Returns the README's text with its tables made anew."""
+    tables = {"arms": _arms()}
+    text = README.read_text(encoding="utf-8")
+    return _TABLE.sub(lambda found: found[1] + tables[found[2]] + found[3], text)
+
+
+def _arms() -> str:
+    lines = ["| `--arms` | what is trained | in figures |", "|---|---|---|"]
+    lines += [f"| `{name}` | {arm.help} | {arm.label} |" for name, arm in ARMS.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Ensembles of tickets: how good their votes are."""

@@ -1,0 +1,1 @@
+"""Figures, and every number that they show as points."""

@@ -1,0 +1,1 @@
+"""Pages: sections, tables and figures rendered as HTML and Markdown."""

@@ -1,0 +1,1 @@
+"""The report on runs: sections of text, figures and tables, as files."""

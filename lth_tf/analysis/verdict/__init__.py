@@ -1,0 +1,1 @@
+"""The verdict: is it a winning ticket?"""

@@ -1,0 +1,89 @@
+"""An arm: masks, weights and order, made of the ticket's and of random streams."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import ClassVar
+
+from lth_tf.arrays import Arrays
+from lth_tf.errors import UserError
+from lth_tf.streams import Streams
+
+_NAME = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """Where a draw of an arm takes its randomness from.
+
+    Attributes:
+        streams: the random streams of its replicate.
+        level: its level.
+        number: the number of the draw.
+        initial_weights: returns the network's weights, by name, drawn anew from a seed.
+    """
+
+    streams: Streams
+    level: int
+    number: int
+    initial_weights: Callable[[int], Arrays]
+
+
+class Arm:
+    """What a level's mask is trained with; as it stands here, the ticket itself.
+
+    All arms but the ticket are controls: it is compared with them, and `--reinits` draws each.
+
+    Attributes:
+        name: what flags, files and folders call it.
+        label: what figures and tables call it.
+        help: its masks, weights and order in a line, for `--help` and the README.
+        place: its place among the arms, which decides colour and marker; users' arms come last.
+        has_fresh_weights: whether its weights are drawn anew, so that it is trained from iteration
+            0 with a new optimizer, whatever `--rewind` says.
+        note: a sentence below the table that compares the ticket with it.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    help: ClassVar[str]
+    place: ClassVar[int] = 1_000
+    has_fresh_weights: ClassVar[bool] = False
+    note: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        """Checks that the name can be a folder's.
+
+        Raises:
+            UserError: if it cannot.
+        """
+        if not _NAME.fullmatch(cls.name) or cls.name == "dense":
+            raise UserError(
+                f"--arms={cls.name}: {cls.__module__} must name it by small letters, digits and "
+                "underscores between them, and not dense"
+            )
+
+    def masks(self, ticket: Arrays, draw: Draw) -> Arrays:
+        """Returns its masks, boolean arrays by kernel name.
+
+        Args:
+            ticket: the masks of the level's ticket.
+            draw: where randomness comes from.
+        """
+        return ticket
+
+    def weights(self, ticket: Callable[[], Arrays], draw: Draw) -> Arrays:
+        """Returns the weights that it starts from, by name, before masking.
+
+        Args:
+            ticket: returns what the ticket starts from: theta_0, theta_k, or weights as trained.
+            draw: where randomness comes from.
+        """
+        return ticket()
+
+    def order(self, draw: Draw) -> tuple[str, tuple[int, ...]]:
+        """Returns a prefix and indices of the streams of its order, augmentation and dropout.
+
+        All arms of a level share the level's, so that they differ in nothing else.
+        """
+        return "", (draw.level,)

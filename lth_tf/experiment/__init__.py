@@ -1,1 +1,0 @@
-"""Experiments: which trainings (plan), running them (execution), where they go (store)."""

@@ -1,0 +1,102 @@
+"""Given: what an experiment has besides its recipe: a user's model function, data and ticket."""
+
+import contextlib
+import dataclasses
+import pickle
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import joblib
+
+from lth_tf import data
+from lth_tf.data import ImageInfo, OwnData, OwnInfo
+from lth_tf.errors import UserError
+from lth_tf.importing import names_function
+from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Experiment
+
+if TYPE_CHECKING:
+    from lth_tf.formats.ticket import Ticket
+    from lth_tf.models.own import ModelFunction
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What an experiment was given besides its recipe.
+
+    Attributes:
+        make: the function that makes the network; None where the recipe's name finds it.
+        data: the data; None where the recipe's name finds them.
+        ticket: the ticket that a transfer trains; None of others.
+        higher_is_better: whether more of the model's metric is better; None if its name tells.
+    """
+
+    make: "ModelFunction | None" = None
+    data: OwnData | None = None
+    ticket: "Ticket | None" = None
+    higher_is_better: bool | None = None
+
+    def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
+        """Returns what is known of the data, given or named by a recipe."""
+        if self.data:
+            return self.data.info
+        return data.info(recipe.dataset, data_dir, recipe.scaling == "standardize")
+
+    @contextlib.contextmanager
+    def shared(self) -> Iterator[Path | None]:
+        """Lends it to other processes, which `borrow` it, as a file that they map into memory.
+
+        Raises:
+            UserError: if the function cannot be sent to another process.
+        """
+        if self == Given():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="lth_tf_") as folder:
+            path = Path(folder) / "given"
+            try:
+                joblib.dump(self, path)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                raise UserError(
+                    "--jobs: must be 1 where the model's function is a lambda or inside another "
+                    f"function: other processes cannot import it ({error})"
+                ) from None
+            yield path
+
+    @staticmethod
+    def borrow(path: Path | None) -> "Given":
+        """Returns what another process lent."""
+        return Given() if path is None else joblib.load(path, mmap_mode="r")
+
+
+def with_data(experiment: Experiment, given: Given) -> Experiment:
+    """Returns an experiment with as many validation examples as were given, where they were."""
+    if given.data is None:
+        return experiment
+    return dataclasses.replace(experiment, recipe=fitted(experiment.recipe, given.data.info))
+
+
+def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
+    """Returns a recipe for some data: their validation examples count, if they have any."""
+    size = getattr(info, "validation_size", 0)
+    return recipe.override(validation_size=size) if size else recipe
+
+
+def given_by(
+    recipe: Recipe, ticket: "Ticket | None" = None, higher_is_better: bool | None = None
+) -> Given:
+    """Returns the data that a recipe names as a function, made once for all, and what is given.
+
+    Args:
+        recipe: the recipe.
+        ticket: the ticket that a transfer trains.
+        higher_is_better: whether more of the model's metric is better.
+
+    Raises:
+        UserError: if the function cannot be found, or returns no data.
+    """
+    named = names_function(recipe.dataset)
+    found = data.load(recipe.dataset) if named else None
+    return Given(data=found, ticket=ticket, higher_is_better=higher_is_better)

@@ -1,0 +1,195 @@
+"""What an experiment's network is, before any training: its kernels, rates, densities and work."""
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from lth_tf.arms import ARMS
+from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data.augmentations import augmentation
+from lth_tf.errors import UserError
+from lth_tf.formats.ticket import Ticket
+from lth_tf.importing import names_function
+from lth_tf.lottery.fitted_ticket import Carried, carry
+from lth_tf.lottery.inputs import fitted
+from lth_tf.lottery.rewinding import rewinding_of
+from lth_tf.metric import ACCURACY, Metric
+from lth_tf.models.own import ModelFunction
+from lth_tf.pruning import masks
+from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
+from lth_tf.pruning.scores import score
+from lth_tf.recipe import digest
+from lth_tf.runs.experiment import Experiment
+from lth_tf.training.objective import objective_of
+from lth_tf.training.trainer import build_model
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """An experiment's network.
+
+    Attributes:
+        experiment: the experiment.
+        data: what is known of the data.
+        make: the user's function that makes the network, where the recipe only has its name.
+        ticket: the ticket that a transfer trains; None of others.
+        higher_is_better: whether more of a user's metric is better; None if its name tells.
+    """
+
+    experiment: Experiment
+    data: ImageInfo | OwnInfo
+    make: ModelFunction | None = None
+    ticket: Ticket | None = None
+    higher_is_better: bool | None = None
+
+    def build(self, seed: int = 0) -> keras.Model:
+        """Builds the plain model with initial weights from a seed."""
+        return build_model(self.experiment.recipe, self.data, seed, self.make)
+
+    def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
+        """Draws theta_0, by name."""
+        return snapshot(self.build(seed))
+
+    @cached_property
+    def kernels(self) -> list[Kernel]:
+        """The kernels that count towards the density."""
+        return kernels(self.build())
+
+    @cached_property
+    def is_own(self) -> bool:
+        """Whether the network is a user's."""
+        return self.make is not None or names_function(self.experiment.recipe.model)
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
+        if not self.is_own:
+            return {}
+        model = self.build()
+        objective = objective_of(model)
+        metric = objective.metric(self.higher_is_better)
+        shapes = {name: list(weight.shape) for name, weight in named_weights(model).items()}
+        return {
+            "architecture": digest(shapes),
+            "loss": objective.describe(),
+            "metric": metric.name,
+            "higher_is_better": metric.higher_is_better,
+        }
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What the network is judged by."""
+        if not self.is_own:
+            return ACCURACY
+        return Metric(self.described["metric"], self.described["higher_is_better"])
+
+    @cached_property
+    def rates(self) -> dict[str, float]:
+        """The pruning rate of each kernel."""
+        return rates(self.kernels, self.experiment.recipe)
+
+    @cached_property
+    def carried(self) -> Carried:
+        """A transfer's ticket as it fits this network."""
+        return carry(self.ticket, self.kernels, self.initial_weights(0))
+
+    @cached_property
+    def remaining(self) -> dict[int, int]:
+        """The remaining weights at each level, dense network first."""
+        sizes = {kernel.name: kernel.size for kernel in self.kernels}
+        if self.experiment.is_transfer:
+            left = sum(int(mask.sum()) for mask in self.carried.masks.values())
+            return {0: sum(sizes.values()), self.experiment.rounds: left}
+        scope = self.experiment.recipe.scope
+        counts = masks.remaining_by_round(sizes, self.rates, scope, self.experiment.rounds)
+        return dict(enumerate(counts))
+
+    def density(self, level: int) -> float:
+        """The density at a level."""
+        return self.remaining[level] / self.remaining[0]
+
+    def check(self, devices: int = 1) -> None:
+        """Checks that the recipe fits the network and the data set, before anything is written.
+
+        Args:
+            devices: the devices that share a batch.
+
+        Raises:
+            UserError: if it does not; the message names the flag.
+        """
+        recipe, examples = self.experiment.recipe, self.data.train_size
+        if self.experiment.is_transfer:
+            self._check_ticket()
+        if fitted(recipe, self.data) != recipe:
+            raise UserError(
+                f"--validation_size={recipe.validation_size}: must be left out, or "
+                f"{self.data.validation_size}, where validation examples are given"
+            )
+        if recipe.validation_size >= examples:
+            raise UserError(
+                f"--validation_size={recipe.validation_size}: must be below the {examples:,} "
+                f"training examples of --dataset={recipe.dataset}"
+            )
+        if recipe.batch_size > examples - recipe.validation_size:
+            raise UserError(
+                f"--batch_size={recipe.batch_size}: must be at most the "
+                f"{examples - recipe.validation_size:,} training examples that "
+                f"--validation_size={recipe.validation_size} leaves"
+            )
+        if recipe.batch_size % devices:
+            raise UserError(
+                f"--batch_size={recipe.batch_size}: must be divisible among the {devices} devices "
+                "that share it"
+            )
+        if self.is_own:
+            self._check_own()
+        elif self.higher_is_better is not None:
+            raise UserError(
+                f"--higher_is_better: must be left out with --model={recipe.model}, which is "
+                "judged by accuracy"
+            )
+        augmentation(recipe.augment)
+        score(recipe.score)
+        rewinding_of(recipe)
+        for arm in self.experiment.arms:
+            ARMS[arm]
+        # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
+        self.remaining  # noqa: B018
+        # Refuses metrics that are not known to be better the higher or the lower they are.
+        self.metric  # noqa: B018
+
+    def _check_ticket(self) -> None:
+        """Checks that a transfer has its ticket, and data like those that it was found on."""
+        if self.ticket is None or self.ticket.checksum != self.experiment.ticket:
+            raise UserError("a transfer must be given its ticket; see lth_tf.train_ticket")
+        known = self.ticket.metadata.get("data")
+        there = known.get("image_shape") if isinstance(known, dict) else None
+        here = getattr(self.data, "image_shape", None)
+        if there and here and tuple(there) != here:
+            raise UserError(
+                f"--dataset={self.experiment.recipe.dataset}: must have images of shape "
+                f"{tuple(there)}, as the ticket's {self.ticket.recipe.dataset} has, found {here}"
+            )
+
+    def _check_own(self) -> None:
+        """Checks a user's network: there is something to prune, and each seed has its weights."""
+        name = self.experiment.recipe.model
+        if self.experiment.recipe.scaling != "unit":
+            raise UserError(
+                f"--scaling={self.experiment.recipe.scaling}: must be left out with "
+                f"--model={name}: a network of one's own scales its inputs itself"
+            )
+        if not self.experiment.is_transfer and not any(self.rates.values()):
+            raise UserError(
+                f"--model={name}: has no dense or convolutional layer that --prune_conv, "
+                "--prune_dense, --prune_output or --prune_layers lets be pruned"
+            )
+        first, second = self.initial_weights(0), self.initial_weights(1)
+        if all(np.array_equal(first[kernel.name], second[kernel.name]) for kernel in self.kernels):
+            raise UserError(
+                f"--model={name}: has the same initial weights whatever the seed, so that "
+                "replicates and reinits would be one; leave out its initialisers' seeds"
+            )

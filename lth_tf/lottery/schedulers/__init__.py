@@ -1,0 +1,1 @@
+"""Schedulers: which process runs which training of a plan, one file each."""

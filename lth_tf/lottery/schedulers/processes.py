@@ -1,0 +1,238 @@
+"""Jobs: trainings of a plan whose needs are met run at the same time, in processes of their own.
+
+Each job is a pool of one process, so that one that dies takes no other with it. Nothing here
+imports TensorFlow before a job's process has its GPU, threads and log file.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.managers import SyncManager
+from pathlib import Path
+from typing import Any
+
+from lth_tf import files
+from lth_tf.errors import UserError
+from lth_tf.lottery.inputs import Given
+from lth_tf.machine import gpu_of_job
+from lth_tf.runs.experiment import Experiment, Training
+from lth_tf.runs.settings import Settings
+from lth_tf.runs.store import Store
+
+_log = logging.getLogger(__name__)
+_POLL = 0.2  # seconds
+_TAIL = 15  # lines of a failed job's log that are shown
+
+_Pool = concurrent.futures.ProcessPoolExecutor
+
+
+def run_parallel(
+    experiment: Experiment,
+    given: Given,
+    pending: Sequence[Training],
+    store: Store,
+    settings: Settings,
+    gpus: int,
+    listener: Any,
+    should_stop: Callable[[], bool],
+) -> None:
+    """Runs trainings in `settings.jobs` processes, each as soon as its needs are met.
+
+    Args:
+        experiment: what to run.
+        given: what it was given besides its recipe.
+        pending: the trainings that are not complete, in the plan's order.
+        store: where results go.
+        settings: how to run.
+        gpus: number of GPUs, shared out among the jobs.
+        listener: is told of progress, in this process; see `worker.Listener`.
+        should_stop: says whether to stop all jobs at their next evaluation.
+
+    Raises:
+        UserError: if a training failed; those that do not need it have been run.
+        KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
+    """
+    context = multiprocessing.get_context("spawn")
+    with given.shared() as lent, SyncManager(ctx=context) as manager:
+        Scheduler(experiment, lent, pending, store, settings, gpus, manager).run(
+            listener, should_stop
+        )
+
+
+class Scheduler:
+    """Gives each job the next training whose needs are met."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        lent: Path | None,
+        pending: Sequence[Training],
+        store: Store,
+        settings: Settings,
+        gpus: int,
+        manager: SyncManager,
+    ) -> None:
+        self._store = store
+        self._experiment = experiment
+        self._waiting = list(pending)
+        self._failed: dict[Training, str] = {}
+        self._running: dict[concurrent.futures.Future, tuple[Training, int]] = {}
+        self._events = manager.Queue()
+        self._stop = manager.Event()
+        self._work = functools.partial(
+            _run_training, experiment, lent, store.folder, settings, self._events, self._stop
+        )
+        self._gpus = gpus
+        self._pools = [self._new_pool(job) for job in range(settings.jobs)]
+
+    def run(self, listener: Any, should_stop: Callable[[], bool]) -> None:
+        """Runs everything that can be run; see `run_parallel`."""
+        try:
+            while self._start_ready() or self._running:
+                concurrent.futures.wait(self._running, _POLL, concurrent.futures.FIRST_COMPLETED)
+                if should_stop():
+                    self._stop.set()
+                self._collect()
+                for name, *arguments in self._heard():
+                    getattr(listener, name)(*arguments)
+        finally:
+            self._stop.set()
+            for pool in self._pools:
+                pool.shutdown(cancel_futures=True)
+        if should_stop():
+            raise KeyboardInterrupt
+        if self._failed:
+            failed = "; ".join(self._failed.values())
+            raise UserError(f"{failed}. The others are complete; the same command continues")
+
+    def _new_pool(self, job: int) -> _Pool:
+        context = multiprocessing.get_context("spawn")
+        log = _job_log(self._store.folder, job)
+        with files.writing(log):
+            log.touch()
+        return _Pool(1, context, _begin_job, (log, job, self._gpus))
+
+    def _start_ready(self) -> bool:
+        """Starts what can be started; says whether anything was."""
+        idle = set(range(len(self._pools))) - {job for _, job in self._running.values()}
+        ready = [t for t in self._waiting if self._is_ready(t)][: len(idle)]
+        if self._stop.is_set():
+            return False
+        for training, job in zip(ready, sorted(idle), strict=False):
+            self._waiting.remove(training)
+            future = self._pools[job].submit(self._work, training)
+            self._running[future] = training, job
+        return bool(ready)
+
+    def _is_ready(self, training: Training) -> bool:
+        parent = self._experiment.parent(training)
+        return parent is None or self._store.is_done(parent)
+
+    def _heard(self) -> Iterator[tuple]:
+        while True:
+            try:
+                yield self._events.get_nowait()
+            except queue.Empty:
+                return
+
+    def _collect(self) -> None:
+        for future in [future for future in self._running if future.done()]:
+            training, job = self._running.pop(future)
+            error = future.exception()
+            if error is None:
+                self._store.update_results()
+                continue
+            if isinstance(error, concurrent.futures.process.BrokenProcessPool):
+                self._pools[job] = self._new_pool(job)
+            log = _job_log(self._store.folder, job)
+            self._failed[training] = f"{training.path}: {error}"
+            _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
+
+
+def _run_training(
+    experiment: Experiment,
+    lent: Path | None,
+    folder: Path,
+    settings: Settings,
+    events: Any,
+    stop: Any,
+    training: Training,
+) -> None:
+    """Runs one training in a job's process."""
+    try:
+        _worker(experiment, lent, folder, settings).run([training], _Forward(events), stop.is_set)
+    except KeyboardInterrupt:
+        if not stop.is_set():
+            raise
+
+
+@functools.cache
+def _worker(experiment: Experiment, lent: Path | None, folder: Path, settings: Settings) -> Any:
+    """Returns this process's worker: its model is built once."""
+    from lth_tf.lottery.inputs import Given
+    from lth_tf.lottery.network import Network
+    from lth_tf.lottery.worker import Worker
+    from lth_tf.training.distribution import set_threads, use_gpus_sparingly
+
+    set_threads(settings.threads_per_job)
+    use_gpus_sparingly()
+    store = Store(folder)
+    given = Given.borrow(lent)
+    network = Network(experiment, store.data(), given.make, given.ticket, given.higher_is_better)
+    return Worker(network, store, settings, given.data)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Forward:
+    """Sends what a listener is told to the process that started the jobs."""
+
+    events: Any
+
+    def started(self, *arguments: Any) -> None:
+        self.events.put(("started", *arguments))
+
+    def measured(self, *arguments: Any) -> None:
+        self.events.put(("measured", *arguments))
+
+    def finished(self, *arguments: Any) -> None:
+        self.events.put(("finished", *arguments))
+
+
+def _begin_job(log: Path, job: int, gpus: int) -> None:
+    """Prepares a job's process: its log, its GPU, its signals."""
+    with open(log, "ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of_job(job, gpus)
+    # Ctrl-C goes to the whole group; the process that started the jobs tells them when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it dies, so that none writes on unseen."""
+    parent = multiprocessing.parent_process()
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _job_log(folder: Path, job: int) -> Path:
+    return folder / f"job_{job}.log"
+
+
+def _tail(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        return str(error)
+    return "\n".join(lines[-_TAIL:])

@@ -1,0 +1,88 @@
+"""TensorBoard: a training's scalars by iteration, hyperparameters, weights and densities."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.histogram.summary import histogram_pb
+from tensorboard.plugins.hparams import api as hparams
+
+from lth_tf.errors import UserError
+from lth_tf.formats.tensorflow_files import writing
+from lth_tf.metric import Metric
+from lth_tf.runs.experiment import Experiment, Training
+from lth_tf.runs.results import Result
+from lth_tf.training.measure import Row
+from lth_tf.training.trainer import Outcome
+
+
+class TensorBoardLog(contextlib.AbstractContextManager):
+    """Writes one training's events into its folder."""
+
+    def __init__(
+        self, folder: Path, experiment: Experiment, training: Training, metric: Metric
+    ) -> None:
+        """Opens the event file and writes the hyperparameters.
+
+        Args:
+            folder: the training's folder.
+            experiment: its recipe's fields become hyperparameters.
+            training: the training.
+            metric: what its accuracies are.
+
+        Raises:
+            UserError: if it cannot be written; the other methods raise this too.
+        """
+        self._folder = folder
+        self._metric = metric.slug
+        fields = {**experiment.recipe.to_json(), "seed": experiment.seed, **vars(training)}
+        values = {k: v if isinstance(v, int | float | str) else str(v) for k, v in fields.items()}
+        with writing(folder):
+            self._writer = tf.summary.create_file_writer(str(folder))
+            with self._writer.as_default():
+                hparams.hparams(values, trial_id=training.path)
+            self._writer.flush()
+
+    def row(self, row: Row) -> None:
+        """Writes an evaluation's losses and accuracies, and the learning rate at it."""
+        scalars = {
+            "loss/train": row.train_loss,
+            "loss/validation": row.validation_loss,
+            f"{self._metric}/validation": row.validation_accuracy,
+            "learning_rate": row.learning_rate,
+        }
+        with writing(self._folder):
+            with self._writer.as_default(row.iteration):
+                for name, value in scalars.items():
+                    if value is not None:
+                        tf.summary.scalar(name, value)
+            self._writer.flush()
+
+    def finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
+        """Writes what is known at the end: test accuracies, densities, surviving weights."""
+        with writing(self._folder):
+            self._finish(outcome, masks, result)
+
+    def _finish(self, outcome: Outcome, masks: Mapping[str, np.ndarray], result: Result) -> None:
+        for row in outcome.rows:
+            found = {"test": row.test_accuracy, "train": row.train_accuracy}
+            with self._writer.as_default(row.iteration):
+                for name, value in found.items():
+                    if value is not None:
+                        tf.summary.scalar(f"{self._metric}/{name}", value)
+        with self._writer.as_default(result.iterations):
+            tf.summary.scalar("density/all", result.density)
+            for name, mask in masks.items():
+                layer = name.rsplit("/", 1)[0]
+                tf.summary.scalar(f"density/{layer}", mask.mean())
+                # TensorFlow's own takes 60 times the memory of the weights.
+                survivors = histogram_pb(f"surviving_weights/{layer}", outcome.weights[name][mask])
+                tf.summary.experimental.write_raw_pb(survivors.SerializeToString())
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        # What ended the training is told, rather than that this could not be written either.
+        quietly = contextlib.suppress(UserError) if kind else contextlib.nullcontext()
+        with quietly, writing(self._folder):
+            self._writer.close()

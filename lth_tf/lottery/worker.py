@@ -1,0 +1,246 @@
+"""Worker: runs single trainings of an experiment, from the store and into it."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from lth_tf import files
+from lth_tf.arms import Draw
+from lth_tf.data import OwnData, load
+from lth_tf.lottery.network import Network
+from lth_tf.lottery.next_level import arm_of, draw_of, train_levels
+from lth_tf.lottery.rewinding import rewinding_of
+from lth_tf.lottery.sharing import share
+from lth_tf.lottery.tensorboard import TensorBoardLog
+from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.results import Result, metrics_csv
+from lth_tf.runs.settings import Settings
+from lth_tf.runs.store import Store
+from lth_tf.streams import Streams
+from lth_tf.training.checkpoint import Saving
+from lth_tf.training.distribution import make_strategy
+from lth_tf.training.initial_state import InitialState
+from lth_tf.training.measure import DivergedError, Row
+from lth_tf.training.order import Order
+from lth_tf.training.state import State, read_state
+from lth_tf.training.team import Team
+from lth_tf.training.trainer import Outcome, Trainer
+
+_SAMPLE = 10_000
+
+Arrays = dict[str, np.ndarray]
+
+
+class Listener(Protocol):
+    """Is told how an experiment gets on."""
+
+    def started(self, training: Training, density: float) -> None:
+        """A training starts."""
+
+    def measured(self, training: Training, row: Row) -> None:
+        """A training was evaluated."""
+
+    def finished(self, training: Training, result: Result) -> None:
+        """A training is complete."""
+
+
+class Worker:
+    """Runs single trainings of an experiment, one after another, in this process.
+
+    A training's needs are read from the store and its files written there, so that it does not
+    matter which worker runs it, nor what that worker ran before. In a team, the chief `run`s a
+    training and the others `follow` it, which have no store.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        store: Store | None,
+        settings: Settings,
+        data: OwnData | None = None,
+    ) -> None:
+        """Loads the data and builds the model.
+
+        Args:
+            network: the experiment's network.
+            store: where results go; None for those who follow.
+            settings: how to run.
+            data: the data, where the recipe's name does not find them.
+
+        Raises:
+            UserError: if the data cannot be had, or the recipe does not fit them.
+        """
+        self._experiment = network.experiment
+        self._network = network
+        self._store = store
+        self._settings = settings
+        recipe = self._experiment.recipe
+        strategy = make_strategy(settings.distribution)
+        self._team = Team(strategy)
+        data = data or load(recipe.dataset, settings.data_dir)
+        self._trainer = Trainer(recipe, network.build, data, strategy, settings.xla)
+
+    def run(
+        self,
+        trainings: Iterable[Training],
+        listener: Listener,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Runs trainings, or goes on with them, and leaves their files in the store.
+
+        Args:
+            trainings: what to run; what one needs must be complete when its turn comes.
+            listener: is told of progress.
+            should_stop: is asked at each evaluation whether to keep the state and stop.
+
+        Raises:
+            DivergedError: if a loss is not finite.
+            KeyboardInterrupt: if it was asked to stop; the state is kept.
+            UserError: if a file that it needs is damaged.
+        """
+
+        def train(training: Training, initial: InitialState) -> None:
+            self._run(training, initial, listener, should_stop)
+
+        train_levels(trainings, self._network, self._store, train)
+
+    def _run(
+        self,
+        training: Training,
+        initial: InitialState,
+        listener: Listener,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        listener.started(training, self._network.density(training.level))
+        folder = self._store.clear(training)
+        checkpoint = self._store.checkpoint(training)
+        initial, state = share(self._team, initial, read_state(checkpoint))
+        saving = self._saving(checkpoint, should_stop)
+        rows: list[Row] = []
+        with TensorBoardLog(folder, self._experiment, training, self._network.metric) as log:
+
+            def on_row(row: Row) -> None:
+                rows.append(row)
+                log.row(row)
+                listener.measured(training, row)
+
+            try:
+                outcome = self._train(training, initial, on_row, state, saving)
+            finally:
+                files.write_text(folder / "metrics.csv", metrics_csv(rows))
+            result = self._result(training, outcome, initial.masks)
+            log.finish(outcome, initial.masks, result)
+        if training.level == 0:
+            self._store.write_arrays(training, "initial", initial.weights)
+        if outcome.rewind_weights is not None:
+            self._store.write_arrays(training, "rewind", outcome.rewind_weights)
+        if outcome.optimizer is not None:
+            self._store.write_arrays(training, "optimizer", outcome.optimizer)
+        self._store.write_arrays(training, "weights", outcome.weights)
+        self._store.write_masks(training, initial.masks)
+        self._store.finish(training, result)
+        listener.finished(training, result)
+
+    def follow(self, training: Training, should_stop: Callable[[], bool] = lambda: False) -> None:
+        """Takes its part in a training that the chief runs.
+
+        Args:
+            training: what the chief runs.
+            should_stop: is asked at each evaluation whether all are to stop.
+
+        Raises:
+            DivergedError: if a loss is not finite.
+            KeyboardInterrupt: if any worker was asked to stop.
+        """
+        initial, state = share(self._team, None, None)
+        self._train(training, initial, lambda row: None, state, self._saving(None, should_stop))
+
+    def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
+        return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._team)
+
+    def _train(
+        self,
+        training: Training,
+        initial: InitialState,
+        on_row: Callable[[Row], None],
+        state: State | None,
+        saving: Saving,
+    ) -> Outcome:
+        recipe = self._experiment.recipe
+        streams = Streams(self._experiment.seed, training.replicate)
+        rows, validation_rows = self._network.data.split(
+            recipe.validation_size, streams.generator("split")
+        )
+        order = make_order(training, draw_of(training, self._network), rows, recipe.batch_size)
+        keep = rewinding_of(recipe).keep(training)
+        sample = training_sample(rows, recipe, streams.generator("training_sample"))
+        try:
+            return self._trainer.train(
+                initial, order, validation_rows, sample, on_row, state, saving, keep
+            )
+        except DivergedError as error:
+            raise DivergedError(f"{training.path}: {error}") from None
+
+    def _result(self, training: Training, outcome: Outcome, masks: Arrays) -> Result:
+        best, last = outcome.early_stop, outcome.rows[-1]
+        marks = set(self._experiment.recipe.marks)
+        remaining = {name: int(mask.sum()) for name, mask in masks.items()}
+        return Result(
+            replicate=training.replicate,
+            level=training.level,
+            arm=training.arm,
+            density=self._network.density(training.level),
+            remaining=sum(remaining.values()),
+            early_stop_iteration=best.iteration,
+            validation_loss_at_early_stop=best.validation_loss,
+            test_accuracy_at_early_stop=best.test_accuracy,
+            test_accuracy_final=last.test_accuracy,
+            iterations=last.iteration,
+            seconds=round(outcome.seconds, 2),
+            test_accuracy_at={
+                r.iteration: r.test_accuracy for r in outcome.rows if r.iteration in marks
+            },
+            layers={name: (count, masks[name].size) for name, count in remaining.items()},
+            train_accuracy_at_early_stop=best.train_accuracy,
+            train_accuracy_final=last.train_accuracy,
+            validation_accuracy_at_early_stop=best.validation_accuracy,
+        )
+
+
+def training_sample(rows: np.ndarray, recipe: Recipe, generator: np.random.Generator) -> np.ndarray:
+    """Returns the rows of the training examples whose accuracy is measured, the same in all levels.
+
+    All of them, unless evaluating them twice takes more than 1 % of a training's arithmetic (an
+    iteration takes three times an evaluation's): then a sample of 10,000.
+
+    Args:
+        rows: the training examples' rows in the data set, int [n].
+        recipe: says how long a training is.
+        generator: draws the sample.
+    """
+    if 2 * len(rows) <= 0.01 * 3 * recipe.iterations * recipe.batch_size:
+        return rows
+    return np.sort(generator.permutation(rows)[:_SAMPLE])
+
+
+def make_order(training: Training, draw: Draw, rows: np.ndarray, batch_size: int) -> Order:
+    """Returns a training's order: its level's, unless its arm has another.
+
+    Args:
+        training: the training.
+        draw: has the streams.
+        rows: the training examples' rows in the data set, int [n].
+        batch_size: examples per iteration.
+    """
+    streams = draw.streams
+    prefix, indices = arm_of(training).order(draw)
+    return Order(
+        rows=rows,
+        batch_size=batch_size,
+        epoch_generator=lambda epoch: streams.generator(f"{prefix}order", *indices, epoch),
+        augment_key=streams.key(f"{prefix}augment", *indices),
+        dropout_key=streams.key(f"{prefix}dropout", *indices),
+    )

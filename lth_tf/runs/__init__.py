@@ -1,0 +1,1 @@
+"""The run directory: the experiment, its trainings and their results. No TensorFlow."""

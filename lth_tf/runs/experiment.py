@@ -1,0 +1,153 @@
+"""The plan: an experiment as a list of trainings with their needs, built before anything runs."""
+
+import dataclasses
+import re
+
+from lth_tf.errors import UserError
+from lth_tf.recipe import Recipe, digest
+
+DENSE = "dense"
+TICKET = "ticket"
+STRATEGIES = ("iterative", "one_shot")
+TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Training:
+    """One training of the plan.
+
+    Attributes:
+        replicate: the replicate it belongs to.
+        level: number of prunings its mask has been through.
+        arm: what the mask is trained with: "dense" at level 0; after it "ticket", or a control
+            and the number of its draw, as in "reinit_0".
+    """
+
+    replicate: int
+    level: int
+    arm: str
+
+    @property
+    def path(self) -> str:
+        """Its folder inside the run directory."""
+        return f"replicate_{self.replicate:02d}/level_{self.level:02d}/{self.arm}"
+
+    @property
+    def kind(self) -> str:
+        """Its arm without the number of the draw."""
+        return kind_of(self.arm)
+
+    @property
+    def draw(self) -> int:
+        """The number of a control's draw; 0 for others."""
+        return 0 if self.kind == self.arm else int(self.arm.rpartition("_")[2])
+
+    @property
+    def dense(self) -> "Training":
+        """The dense training of its replicate, which has the weights to rewind to."""
+        return Training(self.replicate, 0, DENSE)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """An experiment: a recipe, pruned level by level, in several replicates and arms.
+
+    The recipe, the strategy, the seed and the ticket are what it is; rounds, replicates, arms and
+    their draws may grow when it is continued.
+
+    Attributes:
+        recipe: what each training is.
+        rounds: number of levels after the dense network; of a transfer, the ticket's level.
+        replicates: number of repetitions, each with streams of its own.
+        seed: the one seed that all randomness comes from.
+        strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
+            prunes the dense network once to each level's density (Section 2); "transfer" trains
+            a ticket that came from elsewhere, and the dense network to compare it with.
+        arms: what each level's mask is trained with, the ticket among them.
+        reinits: draws of each control in each replicate.
+        ticket: the checksum of a transfer's ticket; None of others.
+    """
+
+    recipe: Recipe
+    rounds: int
+    replicates: int = 1
+    seed: int = 0
+    strategy: str = STRATEGIES[0]
+    arms: tuple[str, ...] = (TICKET,)
+    reinits: int = 1
+    ticket: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arms", tuple(self.arms))
+        fewest = {"rounds": int(self.is_transfer), "replicates": 1, "seed": 0, "reinits": 1}
+        for name, least in fewest.items():
+            if getattr(self, name) < least:
+                raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
+        allowed = (TRANSFER,) if self.ticket else STRATEGIES
+        if self.strategy not in allowed:
+            raise UserError(f"--strategy={self.strategy}: must be one of {', '.join(allowed)}")
+        if TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
+            raise UserError(
+                f"--arms={','.join(self.arms)}: must have {TICKET} among them, and each only once"
+            )
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it trains a ticket that came from elsewhere."""
+        return self.strategy == TRANSFER
+
+    @property
+    def name(self) -> str:
+        """The default name of its run directory; another recipe, seed or ticket has another."""
+        recipe = self.recipe
+        ticket = {"ticket": self.ticket} if self.ticket else {}
+        code = digest({"recipe": recipe.code, "seed": self.seed, **ticket})
+        parts = (recipe.model, recipe.dataset, self.strategy, code)
+        return re.sub(r"[^\w.-]+", "_", "-".join(parts), flags=re.ASCII)
+
+    @property
+    def levels(self) -> list[int]:
+        """The levels that are trained; of a transfer, the dense network's and the ticket's."""
+        return [0, self.rounds] if self.is_transfer else list(range(self.rounds + 1))
+
+    def parent(self, training: Training) -> Training | None:
+        """Returns the training whose final weights a mask is pruned from; None for the dense one.
+
+        The mask of a control is pruned from the same training as the ticket's. In a transfer
+        nothing is pruned, and no training needs another.
+        """
+        if training.level == 0 or self.is_transfer:
+            return None
+        if training.level == 1 or self.strategy == "one_shot":
+            return training.dense
+        return Training(training.replicate, training.level - 1, TICKET)
+
+    @property
+    def width(self) -> int:
+        """The number of trainings that can run at the same time, once the dense ones are done."""
+        if self.is_transfer:
+            return self.replicates * (1 + len(self.arms_of(self.rounds)))
+        levels = self.rounds if self.strategy == "one_shot" else 1
+        return self.replicates * max(1, levels * len(self.arms_of(1)))
+
+    def arms_of(self, level: int) -> list[str]:
+        """Lists the arms of a level, a control once for each draw."""
+        if level == 0:
+            return [DENSE]
+        drawn = [arm for arm in self.arms if arm != TICKET]
+        return [TICKET, *(f"{arm}_{i}" for arm in drawn for i in range(self.reinits))]
+
+
+def kind_of(arm: str) -> str:
+    """Returns an arm's name without the number of its draw."""
+    return re.sub(r"_\d+$", "", arm)
+
+
+def make_plan(experiment: Experiment) -> list[Training]:
+    """Lists an experiment's trainings, each behind those it needs."""
+    return [
+        Training(replicate, level, arm)
+        for replicate in range(experiment.replicates)
+        for level in experiment.levels
+        for arm in experiment.arms_of(level)
+    ]

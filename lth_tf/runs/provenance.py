@@ -1,0 +1,60 @@
+"""Provenance: what a start of an experiment ran with, for experiment.json."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lth_tf.machine import memory, processor, usable_cores
+from lth_tf.runs.settings import Settings
+
+_PACKAGES = ("lth_tf", "tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
+
+
+def describe_start(
+    flags: Sequence[str], settings: Settings, gpus: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Returns what is known of a start: time, flags, versions, git revision, hardware.
+
+    Args:
+        flags: the command line's flags.
+        settings: how the experiment is run.
+        gpus: the names of the GPUs.
+    """
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "flags": list(flags),
+        "settings": {**dataclasses.asdict(settings), "threads": settings.threads_per_job or "all"},
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git_revision": _git_revision(),
+        "hardware": {
+            "processor": processor(),
+            "cores": usable_cores(),
+            "memory_gib": round(memory() / 2**30, 1),
+            "gpus": list(gpus),
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found
+
+
+def _git_revision() -> str | None:
+    command = ["git", "rev-parse", "HEAD"]
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

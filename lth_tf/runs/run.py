@@ -1,0 +1,112 @@
+"""Curves: run directories as the report reads them, finished or not, or as they are published."""
+
+import csv
+import dataclasses
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.errors import UserError
+from lth_tf.formats.ticket import Ticket
+from lth_tf.metric import Metric
+from lth_tf.runs.experiment import Experiment, Training, make_plan
+from lth_tf.runs.results import Result
+from lth_tf.runs.store import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run directory's content.
+
+    Attributes:
+        name: what the report calls it; no two runs of a report have the same slug.
+        store: the directory.
+        experiment: what was to be run.
+        data: what is known of its data.
+        metric: what its columns of accuracies hold.
+        starts: what is known of each start, as in experiment.json.
+        results: of the finished trainings.
+    """
+
+    name: str
+    store: Store
+    experiment: Experiment
+    data: ImageInfo | OwnInfo
+    metric: Metric
+    starts: Sequence[dict[str, Any]]
+    results: Sequence[Result]
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file's name."""
+        return re.sub(r"[^\w.-]+", "_", self.name, flags=re.ASCII)
+
+    @cached_property
+    def ticket(self) -> Ticket | None:
+        """The ticket that a transfer trains; None of other runs.
+
+        Raises:
+            UserError: if it is damaged or missing.
+        """
+        return self.store.ticket()
+
+    @property
+    def planned(self) -> int:
+        """The number of trainings that it has when it is finished."""
+        return len(make_plan(self.experiment))
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Reads run directories, one that is given twice only once.
+
+    Raises:
+        UserError: if one is no run directory, or damaged.
+    """
+    runs: dict[str, Run] = {}
+    for folder in dict.fromkeys(folder.resolve() for folder in folders):
+        run, number = _read_run(folder), 2
+        name = run.name
+        while run.slug in runs:
+            run, number = dataclasses.replace(run, name=f"{name}-{number}"), number + 1
+        runs[run.slug] = run
+    return list(runs.values())
+
+
+def _read_run(folder: Path) -> Run:
+    store = Store(folder)
+    try:
+        return Run(
+            name=folder.name,
+            store=store,
+            experiment=store.experiment(),
+            data=store.data(),
+            metric=store.metric(),
+            starts=store.experiment_json()["starts"],
+            results=store.published_results()
+            if store.is_published
+            else [store.result(training) for training in store.finished()],
+        )
+    except (KeyError, TypeError) as error:
+        path = folder / "experiment.json"
+        raise UserError(f"{path}: must be of this version of lth_tf, but {error}") from None
+
+
+def read_curve(store: Store, training: Training, column: str) -> dict[int, float]:
+    """Reads a column of a finished training's metrics.csv, by iteration, without its blanks.
+
+    Raises:
+        UserError: if the file is missing or damaged.
+    """
+    path = store.path(training) / "metrics.csv"
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = [(row["iteration"], row[column]) for row in csv.DictReader(file)]
+        return {int(iteration): float(value) for iteration, value in rows if value}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: must be the training's metrics, but {error}; "
+            "remove its folder to train it again"
+        ) from None

@@ -1,0 +1,1 @@
+"""Workflows: what the binaries and Python users call, from beginning to end."""

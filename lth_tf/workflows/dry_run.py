@@ -1,0 +1,95 @@
+"""Preview: what an experiment would do, for --dry_run."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lth_tf.formats.ticket import Ticket
+from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.network import Network
+from lth_tf.lottery.rewinding import rewinding_for
+from lth_tf.paper.recipes import paper_recipe
+from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Experiment, Training, make_plan
+from lth_tf.runs.store import Store
+from lth_tf.workflows.estimate import estimate
+
+
+def print_preview(
+    experiment: Experiment, folder: Path, data_dir: str | None, console: Console, given: Given
+) -> None:
+    """Prints an experiment's recipe, its plan with densities, and what it will take.
+
+    Args:
+        experiment: the experiment.
+        folder: its run directory; trainings that are finished there are marked.
+        data_dir: TFDS's folder, its own default if None.
+        console: where to print.
+        given: what the experiment was given besides its recipe.
+
+    Raises:
+        UserError: if the recipe does not fit the data set or the network.
+    """
+    recipe = experiment.recipe
+    info = given.info(recipe, data_dir)
+    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
+    network.check()
+    store = Store(folder)
+    plan = make_plan(experiment)
+    done = {training for training in plan if store.is_done(training)}
+    console.print(_recipe_table(recipe.to_json(), *_compared(recipe, given.ticket)))
+    console.print(_plan_table(network, experiment))
+    for line in network.carried.told if given.ticket else ():
+        console.print(line)
+    expected = estimate(network, [store.result(training) for training in plan if training in done])
+    left = len(plan) - len(done)
+    console.print(
+        f"{folder}: {len(plan)} trainings, {left} of them to run, "
+        f"{recipe.iterations:,} iterations each\n"
+        f"about {datetime.timedelta(seconds=round(expected.seconds * left))} in all, by "
+        f"{expected.source}; {expected.bytes * left / 1e6:,.0f} MB on disk",
+        soft_wrap=True,
+    )
+
+
+def _compared(recipe: Recipe, ticket: Ticket | None) -> tuple[dict[str, Any], str]:
+    """Returns the recipe that this one is shown beside, and what it is."""
+    if ticket:
+        return ticket.recipe.to_json(), "the ticket's"
+    return paper_recipe(recipe.model).to_json(), "paper"
+
+
+def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> Table:
+    table = Table(title="recipe", title_justify="left", header_style="bold")
+    for title in ("field", "value", whose):
+        table.add_column(title)
+    for name, value in recipe.items():
+        changed = value != other[name]
+        table.add_row(name, _text(value), _text(other[name]), style="yellow" if changed else None)
+    return table
+
+
+def _plan_table(network: Network, experiment: Experiment) -> Table:
+    table = Table(title="plan, for each replicate", title_justify="left", header_style="bold")
+    for title in ("level", "arm", "density", "remaining", "iterations"):
+        table.add_column(title, justify="left" if title == "arm" else "right")
+    for level in experiment.levels:
+        for arm in experiment.arms_of(level):
+            first = rewinding_for(Training(0, level, arm), experiment).iteration
+            table.add_row(
+                str(level),
+                arm,
+                f"{network.density(level):.2%}",
+                f"{network.remaining[level]:,}",
+                f"{first:,} to {experiment.recipe.iterations:,}",
+            )
+    return table
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join("=".join(map(str, v)) if isinstance(v, list) else str(v) for v in value)
+    return str(value)

@@ -1,0 +1,66 @@
+"""What is told of an export: on the screen, and in the README.md beside the files."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from lth_tf.formats.formats import FORMATS
+from lth_tf.formats.table import Gains
+from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.results import Result
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """A folder that was written.
+
+    Attributes:
+        experiment: the experiment that the network is of.
+        result: the result of its training.
+        weights: "trained" or "initial".
+        notes: by format, how it was written, where there is something to say.
+        checks: by format, how it compares with the network, if that was asked for.
+        gains: sizes and latency, if they were measured.
+        units: what compaction left, if it was asked for.
+    """
+
+    experiment: Experiment
+    result: Result
+    weights: str
+    notes: Mapping[str, str | None]
+    checks: Mapping[str, str]
+    gains: Gains | None
+    units: Sequence[str] = ()
+
+    @property
+    def headline(self) -> str:
+        """Says which network it is."""
+        result = self.result
+        return (
+            f"replicate {result.replicate}, level {result.level}, {result.arm}, "
+            f"{self.weights} weights, density {result.density:.2%}"
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """Says how the files were written, and how they compare with the network."""
+        found = [f"cut-off units removed: {'; '.join(self.units)}"] if self.units else []
+        for name in self.notes:
+            for line in (self.notes[name], self.checks.get(name)):
+                if line:
+                    found.append(f"{FORMATS[name].entry}: {line}")
+        return found
+
+    def readme(self) -> str:
+        """Returns the text of README.md."""
+        recipe = self.experiment.recipe
+        text = [
+            f"# {recipe.model} on {recipe.dataset}",
+            f"Exported by lth_tf: {self.headline}. "
+            f"Final test accuracy of its training: {self.result.test_accuracy_final:.2%}.",
+            "Images go in as the data set delivers them, uint8 `[n, height, width, channels]`; "
+            "logits come out, float32 `[n, classes]`. By name they are `images` and `logits`.",
+            "\n".join(f"- `{FORMATS[name].usage}`" for name in self.notes),
+            "\n".join(f"- {line}" for line in self.lines),
+            self.gains.markdown() if self.gains else "",
+        ]
+        return "\n\n".join(part.strip() for part in text if part) + "\n"

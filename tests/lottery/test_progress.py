@@ -1,0 +1,56 @@
+"""What a person sees while an experiment runs: how far it is, how good, and how long it takes."""
+
+import io
+import logging
+import re
+
+import pytest
+from rich.console import Console
+
+from lth_tf.lottery import progress
+from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import Experiment, make_plan
+from lth_tf.training.measure import Row
+
+
+def listener_on(console):
+    experiment = Experiment(recipe=paper_recipe("vgg19"), rounds=20, replicates=2)
+    return progress.ProgressListener(console, experiment, make_plan(experiment)), experiment
+
+
+def row(iteration, accuracy):
+    return Row(iteration, 0.1, 0.2, accuracy, 0.1)
+
+
+def test_an_80_column_terminal_has_room_for_everything():
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, color_system=None)
+    listener, experiment = listener_on(console)
+    training = make_plan(experiment)[-1]
+    with listener:
+        listener.started(training, 0.0115)
+        listener.measured(training, row(112_480, 0.9123))
+        listener._bar.refresh()
+    text = console.file.getvalue()
+    assert "replicate 1 level 20  112,480/112,480  validation 91.2% " in text
+    assert re.search(r"  2% (-:--:--|\d+:\d\d:\d\d)", text)
+    assert "…" not in text
+
+
+@pytest.mark.parametrize(("pause", "lines"), [(3600, 0), (0, 2)])
+def test_a_file_gets_a_line_now_and_then_with_the_remaining_time(monkeypatch, caplog, pause, lines):
+    monkeypatch.setattr(progress, "_HEARTBEAT", pause)
+    caplog.set_level(logging.INFO)
+    listener, experiment = listener_on(Console(file=io.StringIO()))
+    training = make_plan(experiment)[0]
+    with listener:
+        listener.started(training, 1.0)
+        for iteration in (0, 56_240):
+            listener.measured(training, row(iteration, 0.5))
+    assert len(caplog.messages) == lines
+    expected = (("0", "unknown time"), ("56,240", r"\d+:\d\d:\d\d"))
+    for message, (iteration, left) in zip(caplog.messages, expected, strict=False):
+        assert re.fullmatch(
+            rf"replicate 0 level  0  dense   100.00%  iteration {iteration}/112,480  "
+            rf"validation 50.0%  {left} left",
+            message,
+        )
