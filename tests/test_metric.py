@@ -1,6 +1,7 @@
 """Metrics: which are better the lower they are, and how their values are written."""
 
 import inspect
+import re
 
 import pytest
 import tf_keras as keras
@@ -49,8 +50,9 @@ def test_the_directions_of_keras_own_metrics_are_as_keras_computes_them(kind):
     assert scores[0] != scores[1]
     higher = scores[0] > scores[1]
     assert known_direction(kind) is higher
-    for name in (metric.name, f"{metric.name}_1", f"{metric.name}_12"):
-        assert Metric.named(name) == Metric(name, higher)
+    name = re.sub(r"_\d+$", "", metric.name)  # Keras numbers those made before in this process
+    for known in (name, f"{name}_1", f"{name}_12"):
+        assert Metric.named(known) == Metric(known, higher)
 
 
 @pytest.mark.parametrize(

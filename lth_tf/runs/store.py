@@ -265,6 +265,10 @@ class Store:
 
     def _checked(self, training: Training, name: str) -> Path:
         path = self.path(training) / name
+        if self.is_published:
+            raise UserError(
+                f"{path}: was not published with the run; the command in experiment.json trains it"
+            )
         if not path.exists():
             raise UserError(f"{path}: is missing; remove its folder to train it again")
         expected = files.read_json(path.with_name("result.json"))["checksums"].get(name)

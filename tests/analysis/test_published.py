@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from lth_tf import report
+from lth_tf.errors import UserError
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import read_runs
 from lth_tf.runs.store import Store
 
@@ -83,6 +85,11 @@ def test_damage_is_told_in_one_line(published, capfd, name, change, said):
     assert call(published) == 1
     error = capfd.readouterr().err
     assert f"{path}: must " in error and said in error and error.count("\n") == 1
+
+
+def test_weights_are_told_not_to_be_there(published):
+    with pytest.raises(UserError, match=r"masks\.safetensors: was not published with the run"):
+        Store(published).read_masks(Training(0, 1, "ticket"))
 
 
 def test_what_lies_in_this_repository_can_be_opened():

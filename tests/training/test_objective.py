@@ -134,7 +134,7 @@ def snr(targets, outputs):
         # The class tells more than the name that an object was given.
         (lambda: metrics.MeanSquaredError(name="auc"), "auc", False),
         (lambda: metrics.SparseCategoricalAccuracy(name="digits"), "digits", True),
-        (lambda: metrics.MeanIoU(2), "mean_io_u", True),
+        (lambda: metrics.MeanIoU(2, name="overlap"), "overlap", True),
         # As a loss, cosine_similarity is its negative.
         (lambda: "cosine_similarity", "cosine_similarity", True),
         (lambda: losses.cosine_similarity, "cosine_similarity", False),
