@@ -93,7 +93,7 @@ def test_gradual_pruning_follows_its_formula_to_exactly_the_plans_counts(make, s
     seen = watched(arguments["schedule"])
     outcome = setting.train(setting.trainer(), **arguments)
     assert tuple(seen) == UPDATES
-    before = arguments["start"].masks
+    before = arguments["initial"].masks
     for iteration, (moment, masks) in seen.items():
         for group, goal in left.items():
             size = sum(sizes[name] for name in group)
@@ -165,7 +165,7 @@ def test_a_schedule_can_drop_and_grow_by_dense_gradients(make, two_devices, asse
         seen.append(watched(arguments["schedule"]))
         ends.append(setting.train(trainer, **arguments))
     assert_same_bits(ends[0].masks, ends[1].masks)
-    first = rigl(setting)["start"].masks
+    first = rigl(setting)["initial"].masks
     for name, mask in ends[0].masks.items():
         assert mask.sum() == first[name].sum() and (mask != first[name]).any()
         assert not ends[0].weights[name][~mask].any()
