@@ -75,7 +75,7 @@ def test_it_is_trained_from_its_weights_and_listed(ran):
     rows = list(csv.DictReader((folder / "results.csv").open()))
     assert [row["arm"] for row in rows] == ["dense", "halved_0", "reinit_0", "ticket"]
     assert len({row["validation_loss_at_early_stop"] for row in rows}) == 4
-    assert "halved (the ticket, its initial weights halved)" in " ".join(ran[1].stdout.split())
+    assert "halved: the ticket, its initial weights halved" in " ".join(ran[1].stdout.split())
 
 
 def test_it_is_in_figures_and_tables_behind_the_others(ran):

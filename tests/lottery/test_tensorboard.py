@@ -28,10 +28,15 @@ def scalars(events, tag):
 
 def test_scalars_are_those_of_metrics_csv(events, folder):
     lines = (folder / "metrics.csv").read_text().splitlines()
-    columns = ("train_loss", "validation_loss", "validation_accuracy", "test_accuracy")
-    assert lines[0].split(",")[1:] == list(columns)
-    tags = ("loss/train", "loss/validation", "accuracy/validation", "accuracy/test")
-    for place, tag in enumerate(tags, 1):
+    tags = {
+        "train_loss": "loss/train",
+        "validation_loss": "loss/validation",
+        "validation_accuracy": "accuracy/validation",
+        "test_accuracy": "accuracy/test",
+        "train_accuracy": "accuracy/train",
+    }
+    assert lines[0].split(",")[1:] == list(tags)
+    for place, tag in enumerate(tags.values(), 1):
         rows = (line.split(",") for line in lines[1:])
         wanted = {int(row[0]): float(row[place]) for row in rows if row[place]}
         assert scalars(events, tag) == pytest.approx(wanted, rel=1e-6)

@@ -246,7 +246,10 @@ def test_updates_suit_any_length_and_what_does_not_suit_is_refused(make):
         ({"iterations": 1}, "--iterations=1: must be at least 2 with --strategy=gradual"),
         ({"rewind": "lr"}, "--rewind=lr: must be 0 with --strategy=gradual"),
         ({"rewind": 10}, "--rewind=10: must be 0 with --strategy=gradual"),
-        ({"score": "movement"}, "--score=movement: must be magnitude with --strategy=gradual"),
+        (
+            {"criterion": "movement"},
+            "--criterion=movement: must be magnitude with --strategy=gradual",
+        ),
     ):
         with pytest.raises(UserError, match=told):
             MASK_SCHEDULES["gradual"].check(make(**fields).recipe)

@@ -88,6 +88,12 @@ def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
     if not verdict.keeps_weights:
         return ""
     recipe = run.experiment.recipe
+    if run.experiment.prunes_while_training:
+        return (
+            f"Networks were pruned while they trained (--strategy={run.experiment.strategy}), for "
+            "as many iterations as the dense network, so that they are no tickets. Their early "
+            "stopping is the best evaluation after the last pruning: before it they are denser."
+        )
     each = f"{recipe.iterations:,} iterations"
     before = {
         "one_shot": f"the dense network's training, {each}",

@@ -12,7 +12,7 @@ from lth_tf.errors import UserError
 from lth_tf.runs.results import results_of_csv
 from lth_tf.runs.store import Store
 
-LENET = Path(__file__).parents[2] / "runs/published/lenet_iterative"
+LENET = Path(__file__).parents[3] / "runs/published/lenet_iterative"
 OUTCOMES = {outcome.name[0]: outcome for outcome in Outcome if outcome is not Outcome.SUPERIOR}
 
 
