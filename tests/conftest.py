@@ -2,6 +2,7 @@
 
 import csv
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import time
@@ -71,6 +72,8 @@ def start():
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lth_tf.main", "lth_tf.workflows.run_experiment"])
+    # Now, not in a test, whose captured stderr TensorFlow's start-up messages would land in.
+    multiprocessing.forkserver.ensure_running()
     started = []
 
     def start_process(runs_dir, *flags, before=""):
