@@ -14,7 +14,12 @@ def flatten(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Arrays:
 
 
 def nest(arrays: Mapping[str, np.ndarray], groups: Iterable[str]) -> dict[str, Arrays]:
-    """Returns what `flatten` was given, empty groups among them."""
+    """Returns what `flatten` was given, empty groups among them.
+
+    Args:
+        arrays: arrays by `group:name`.
+        groups: all groups that there are.
+    """
     nested: dict[str, Arrays] = {group: {} for group in groups}
     for key, array in arrays.items():
         group, name = key.split(":", 1)
@@ -23,7 +28,12 @@ def nest(arrays: Mapping[str, np.ndarray], groups: Iterable[str]) -> dict[str, A
 
 
 def checksum(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
-    """Returns the SHA-256, in hex, of a text and then each array's name and bytes, by name."""
+    """Returns the SHA-256, in hex, of a text and then each array's name and bytes, by name.
+
+    Args:
+        arrays: arrays by name, of any shape.
+        text: what is hashed before them.
+    """
     found = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         found.update(name.encode())

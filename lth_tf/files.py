@@ -37,7 +37,12 @@ def leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def unwritable(path: Path | str, reason: object) -> UserError:
-    """Returns the error of a file that cannot be written, for whatever reason."""
+    """Returns the error of a file that cannot be written, for whatever reason.
+
+    Args:
+        path: the file.
+        reason: what the system said.
+    """
     return UserError(
         f"{path}: could not be written ({reason}); its folder must be writable and have room. "
         "What is finished stays; start the same command again"
@@ -168,7 +173,12 @@ def _sync_all(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file atomically."""
+    """Writes a text file atomically.
+
+    Args:
+        path: the file.
+        text: its content, written as UTF-8.
+    """
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
@@ -191,6 +201,11 @@ def write_arrays(
     """Writes named arrays, and text about them, as a safetensors file, atomically.
 
     The bytes are the same every time if `metadata` has one entry; the order of more is random.
+
+    Args:
+        path: the file.
+        arrays: arrays by name, of any shape.
+        metadata: texts by name.
     """
     with atomic(path) as temporary:
         # `save_file` takes the memory as it lies, whatever its strides say.

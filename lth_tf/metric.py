@@ -118,7 +118,12 @@ class Metric:
         return value if self.higher_is_better else -value
 
     def minus(self, one: str, other: str) -> str:
-        """Says which difference of two is positive where the first is better."""
+        """Says which difference of two is positive where the first is better.
+
+        Args:
+            one: the name of the first.
+            other: the name of the second.
+        """
         first, second = (one, other) if self.higher_is_better else (other, one)
         return f"{first} minus {second}"
 
@@ -127,7 +132,12 @@ class Metric:
         return f"{100 * value:.2f}" if self.is_fraction else _plain(value, 4)
 
     def text(self, value: float, decimals: int = 2) -> str:
-        """Writes a value with its unit, per cent with so many decimals."""
+        """Writes a value with its unit, per cent with so many decimals.
+
+        Args:
+            value: a fraction, or in the metric's own unit.
+            decimals: digits behind the point of per cents.
+        """
         return f"{value:.{decimals}%}" if self.is_fraction else _plain(value, 4)
 
     def short(self, value: float) -> str:

@@ -31,7 +31,12 @@ class ImageInfo:
     def split(
         self, validation_size: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draws the rows of the training and of the validation examples; see `split`."""
+        """Draws the rows of the training and of the validation examples; see `split`.
+
+        Args:
+            validation_size: number of validation examples.
+            generator: draws them.
+        """
         return split(self.train_size, validation_size, generator)
 
 

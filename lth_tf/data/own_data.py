@@ -33,7 +33,12 @@ class OwnInfo:
     def split(
         self, validation_size: int, generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows of the training and of the validation examples; see `split`."""
+        """Returns the rows of the training and of the validation examples; see `split`.
+
+        Args:
+            validation_size: number of validation examples, where they are to be drawn.
+            generator: draws them.
+        """
         if not self.validation_size:
             return split(self.train_size, validation_size, generator)
         first = self.train_size - self.validation_size
@@ -83,6 +88,10 @@ class OwnData:
     @classmethod
     def made_by(cls, name: str, function: Callable[[], Any]) -> "OwnData":
         """Returns the data of a function that returns (train, validation, test); see `of`.
+
+        Args:
+            name: the function's, for messages.
+            function: takes no argument.
 
         Raises:
             UserError: if it returns something else.

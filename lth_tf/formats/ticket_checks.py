@@ -13,6 +13,11 @@ from lth_tf.formats.ticket_file import MASK, TRAINED, WEIGHTS
 def check(masks: Arrays, weights: Arrays, trained: Arrays | None) -> None:
     """Checks that a ticket's arrays fit each other; see `lth_tf.formats.ticket.Ticket`.
 
+    Args:
+        masks: boolean masks by kernel name.
+        weights: the weights that training starts from, by name.
+        trained: the trained weights by name; None if there are none.
+
     Raises:
         UserError: if they do not; names the tensor as the file does.
     """

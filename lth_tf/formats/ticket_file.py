@@ -39,7 +39,12 @@ def write(path: Path, groups: Mapping[str, Mapping[str, np.ndarray]], metadata: 
 
 
 def identity(groups: Mapping[str, Mapping[str, np.ndarray]], metadata: Any) -> str:
-    """Returns the checksum that `write` gives a ticket's file."""
+    """Returns the checksum that `write` gives a ticket's file.
+
+    Args:
+        groups: arrays by group, one of those above, and name.
+        metadata: JSON values.
+    """
     return _checksum(_described(groups, metadata)[1])
 
 

@@ -198,6 +198,10 @@ def rewinding_of(recipe: Recipe) -> Rewinding:
 def rewinding_for(training: Training, experiment: Experiment) -> Rewinding:
     """Returns how a training starts: what has fresh weights is at iteration 0, whatever the kind.
 
+    Args:
+        training: the training.
+        experiment: the experiment that it belongs to.
+
     Raises:
         UserError: see `rewinding_of`.
     """
@@ -217,6 +221,10 @@ def iterations_before(training: Training, experiment: Experiment) -> int:
     """Returns the iterations that a training's weights were trained for before it.
 
     They are those of its parents where it goes on from their trained weights, else none.
+
+    Args:
+        training: the training.
+        experiment: the experiment that it belongs to.
     """
     if training.level == 0 or experiment.is_transfer or experiment.prunes_while_training:
         return 0

@@ -60,7 +60,12 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             self._writer.flush()
 
     def finish(self, outcome: Outcome, result: Result) -> None:
-        """Writes what is known at the end: test accuracies, densities, surviving weights."""
+        """Writes what is known at the end: test accuracies, densities, surviving weights.
+
+        Args:
+            outcome: what the training left.
+            result: its result.
+        """
         with writing(self._folder):
             self._finish(outcome, result)
 

@@ -59,6 +59,10 @@ def _iteration(experiment: Experiment, training: Training) -> int:
 def trained_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
     """Returns the weights that a training ended with, by name; pruned ones are zero.
 
+    Args:
+        store: the run directory.
+        training: the training.
+
     Raises:
         UserError: if the training is not finished, or its files are damaged.
     """
@@ -68,6 +72,10 @@ def trained_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
 
 def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
     """Returns what a training started from, by name: for a ticket mask * theta_0, or theta_k.
+
+    Args:
+        store: the run directory.
+        training: the training.
 
     Raises:
         UserError: if the training is not finished, or its files are damaged.

@@ -69,6 +69,10 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 def rates(found: Iterable[Kernel], recipe: Recipe) -> dict[str, float]:
     """Returns each kernel's pruning rate: its layer's own, or else its kind's.
 
+    Args:
+        found: the network's kernels.
+        recipe: has the rates.
+
     Raises:
         UserError: if a pattern of `--prune_layers` fits no layer.
     """

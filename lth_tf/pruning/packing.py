@@ -9,5 +9,10 @@ def pack(mask: np.ndarray) -> np.ndarray:
 
 
 def unpack(packed: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the boolean mask of a shape that `pack` packed."""
+    """Returns the boolean mask of a shape that `pack` packed.
+
+    Args:
+        packed: uint8 [ceil(n / 8)], for n weights.
+        shape: the kernel's.
+    """
     return np.unpackbits(packed, count=int(np.prod(shape))).astype(bool).reshape(shape)

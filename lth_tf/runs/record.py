@@ -23,7 +23,14 @@ def describe(
     start: Mapping[str, Any],
     objective: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Returns what experiment.json says of an experiment; see `Store.begin`."""
+    """Returns what experiment.json says of an experiment; see `Store.begin`.
+
+    Args:
+        experiment: what is run.
+        data: what is known of its data.
+        start: what is known of this start of it.
+        objective: the loss and metric of a user's network; None for the paper's.
+    """
     named = {name: getattr(experiment, name) for name in _EXPERIMENT}
     fields = {
         "format": FORMAT,

@@ -133,7 +133,12 @@ def metrics_csv(rows: Iterable[Any]) -> str:
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """Returns a table as CSV, blank where a value is None."""
+    """Returns a table as CSV, blank where a value is None.
+
+    Args:
+        header: names of the columns.
+        rows: a value for each column.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -97,6 +97,11 @@ def _read_run(folder: Path) -> Run:
 def read_curve(store: Store, training: Training, column: str) -> dict[int, float]:
     """Reads a column of a finished training's metrics.csv, by iteration, without its blanks.
 
+    Args:
+        store: the run directory.
+        training: a finished training.
+        column: of metrics.csv.
+
     Raises:
         UserError: if the file is missing or damaged.
     """

@@ -170,11 +170,21 @@ class Store:
         return (self.path(training) / "result.json").exists()
 
     def write_arrays(self, training: Training, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Writes a training's arrays as `name`.safetensors."""
+        """Writes a training's arrays as `name`.safetensors.
+
+        Args:
+            training: the training.
+            name: of the file, without its ending.
+            arrays: arrays by name, of any shape.
+        """
         files.write_arrays(self.path(training) / f"{name}.safetensors", arrays)
 
     def read_arrays(self, training: Training, name: str) -> dict[str, np.ndarray]:
         """Reads arrays of a finished training.
+
+        Args:
+            training: a finished training.
+            name: of the file, without its ending.
 
         Raises:
             UserError: if the file is missing or not what it was when the training ended.
@@ -182,7 +192,12 @@ class Store:
         return files.read_arrays(self._checked(training, f"{name}.safetensors"))[0]
 
     def write_masks(self, training: Training, masks: Mapping[str, np.ndarray]) -> None:
-        """Writes a training's masks, bit-packed, with their shapes beside them."""
+        """Writes a training's masks, bit-packed, with their shapes beside them.
+
+        Args:
+            training: the training.
+            masks: boolean arrays by kernel name, of the kernels' shapes.
+        """
         packed = {name: packing.pack(mask) for name, mask in masks.items()}
         shapes = json.dumps({name: mask.shape for name, mask in masks.items()})
         path = self.path(training) / "masks.safetensors"
@@ -199,7 +214,12 @@ class Store:
         return {name: packing.unpack(packed[name], tuple(shape)) for name, shape in shapes.items()}
 
     def finish(self, training: Training, result: Result) -> None:
-        """Writes result.json, with checksums of the training's files: it is complete now."""
+        """Writes result.json, with checksums of the training's files: it is complete now.
+
+        Args:
+            training: the training.
+            result: what came of it.
+        """
         folder, checkpoint = self.path(training), self.checkpoint(training)
         lasting = (path for path in sorted(folder.iterdir()) if path != checkpoint)
         checksums = {}

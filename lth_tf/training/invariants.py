@@ -106,6 +106,10 @@ def check_pruned(
 def check_count(masks: Mapping[str, np.ndarray], remaining: int) -> None:
     """Checks that masks keep as many weights as the plan says remain.
 
+    Args:
+        masks: boolean arrays by kernel name.
+        remaining: weights that are left at the level.
+
     Raises:
         InvariantError: if the count is another.
     """

@@ -101,7 +101,13 @@ class Measure(keras.callbacks.Callback):
         self._on_row = on_row
 
     def go_on(self, rows: list[Row], best: int, best_weights: dict[str, np.ndarray]) -> None:
-        """Takes over what was measured before the training was interrupted."""
+        """Takes over what was measured before the training was interrupted.
+
+        Args:
+            rows: the evaluations so far.
+            best: index in `rows` of the lowest validation loss.
+            best_weights: the weights there, by name.
+        """
         self.rows, self.best, self.best_weights = rows, best, best_weights
         for row in rows:
             self._on_row(row)

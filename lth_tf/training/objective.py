@@ -30,7 +30,12 @@ class Objective:
     loss_weights: Any = None
 
     def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-        """Compiles a model, ready to be trained and evaluated on weighted examples."""
+        """Compiles a model, ready to be trained and evaluated on weighted examples.
+
+        Args:
+            model: the model; what it was compiled with before is replaced.
+            optimizer: its optimizer.
+        """
         metrics = tf.nest.map_structure(_fresh, self.metrics)
         model.compile(
             optimizer, self.loss, weighted_metrics=metrics, loss_weights=self.loss_weights

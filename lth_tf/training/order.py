@@ -31,7 +31,12 @@ class Order:
     dropout_key: int
 
     def batches(self, start: int, stop: int) -> np.ndarray:
-        """Returns the rows of iterations start to stop - 1, int32 [stop - start, batch_size]."""
+        """Returns the rows of iterations start to stop - 1, int32 [stop - start, batch_size].
+
+        Args:
+            start: first iteration.
+            stop: the iteration behind the last.
+        """
         per_epoch = len(self.rows) // self.batch_size
         parts = []
         for epoch in range(start // per_epoch, (stop - 1) // per_epoch + 1):
@@ -47,6 +52,10 @@ class Order:
         All arrays have the batch as their first axis, so that tf.distribute can share a chunk out
         among replicas: `rows` [batch, iterations]; `position`, each example's place in the batch;
         and `first` (iteration), `augment_key` and `dropout_key`, the same for all examples.
+
+        Args:
+            start: first iteration.
+            ends: iterations at which chunks end, rising.
         """
         for end in ends:
             same = {
@@ -62,7 +71,12 @@ class Order:
             start = end
 
     def dataset(self, start: int, ends: list[int]) -> tf.data.Dataset:
-        """Returns `chunks` as a data set that `fit` runs through once."""
+        """Returns `chunks` as a data set that `fit` runs through once.
+
+        Args:
+            start: first iteration.
+            ends: iterations at which chunks end, rising.
+        """
         names = ("position", "first", "augment_key", "dropout_key")
         signature = {
             "rows": tf.TensorSpec([self.batch_size, None], tf.int32),
@@ -82,6 +96,13 @@ class Order:
 
 
 def chunk_ends(start: int, stop: int, every: int, also: Iterable[int] = ()) -> list[int]:
-    """Returns where chunks end: multiples of `every`, the iterations in `also`, and `stop`."""
+    """Returns where chunks end: multiples of `every`, the iterations in `also`, and `stop`.
+
+    Args:
+        start: first iteration.
+        stop: the last chunk's end.
+        every: iterations between evaluations.
+        also: further ends.
+    """
     ends = {*range(every, stop, every), *also, stop}
     return sorted(end for end in ends if start < end <= stop)

@@ -48,13 +48,23 @@ class State:
 
     @classmethod
     def of(cls, record: Mapping[str, Any], arrays: dict[str, Arrays]) -> "State":
-        """Returns the state of a record and arrays."""
+        """Returns the state of a record and arrays.
+
+        Args:
+            record: what `record` returned.
+            arrays: arrays by group and name.
+        """
         rows = [Row(**row) for row in record["rows"]]
         return cls(**{**record, "rows": rows}, arrays=arrays)
 
 
 def write_state(path: Path, state: State) -> None:
-    """Writes a checkpoint."""
+    """Writes a checkpoint.
+
+    Args:
+        path: the file.
+        state: what it holds.
+    """
     arrays = flatten(state.arrays)
     text = json.dumps(state.record())
     metadata = {"format": _FORMAT, "state": text, "checksum": checksum(arrays, text)}

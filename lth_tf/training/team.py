@@ -76,7 +76,12 @@ class Team:
     def share_arrays(
         self, arrays: Mapping[str, np.ndarray], record: Any
     ) -> tuple[dict[str, np.ndarray], Any]:
-        """Returns the chief's arrays by name, and its record in JSON's terms, on every worker."""
+        """Returns the chief's arrays by name, and its record in JSON's terms, on every worker.
+
+        Args:
+            arrays: the chief's, of any shape; of others nothing is used.
+            record: JSON values.
+        """
         described = [[name, array.dtype.str, array.shape] for name, array in arrays.items()]
         header = self.share(json.dumps([described, record]).encode())
         described, record = json.loads(header)

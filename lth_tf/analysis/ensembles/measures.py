@@ -28,12 +28,22 @@ def soft_vote(members: np.ndarray) -> np.ndarray:
 
 
 def correct(vote: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Says for each example whether the likeliest class is its label; bool [..., examples]."""
+    """Says for each example whether the likeliest class is its label; bool [..., examples].
+
+    Args:
+        vote: log-probabilities, float64 [..., examples, classes].
+        labels: class indices, int [examples].
+    """
     return vote.argmax(-1) == labels
 
 
 def negative_log_likelihood(vote: np.ndarray, labels: np.ndarray) -> float:
-    """Returns the mean of -log(probability of the label), in nats."""
+    """Returns the mean of -log(probability of the label), in nats.
+
+    Args:
+        vote: log-probabilities of an ensemble, float64 [examples, classes].
+        labels: class indices, int [examples].
+    """
     return -float(vote[np.arange(len(labels)), labels].mean())
 
 
@@ -42,6 +52,11 @@ def calibration_error(vote: np.ndarray, labels: np.ndarray, bins: int = _BINS) -
 
     Examples are binned by the probability of their likeliest class, in bins of equal width that
     are closed above (Guo et al., 2017, equation 3).
+
+    Args:
+        vote: log-probabilities of an ensemble, float64 [examples, classes].
+        labels: class indices, int [examples].
+        bins: number of bins of confidence.
     """
     confidence = np.exp(vote.max(-1))
     # Where rounding takes a confidence above 1, the last bin has it.
@@ -62,7 +77,13 @@ def disagreement(members: np.ndarray) -> float | None:
 
 
 def subsets(members: int, size: int, generator: np.random.Generator) -> list[tuple[int, ...]]:
-    """Lists the subsets of a size, or, where there are more than 252, as many at random."""
+    """Lists the subsets of a size, or, where there are more than 252, as many at random.
+
+    Args:
+        members: number of members.
+        size: members in each subset.
+        generator: where the randomness comes from.
+    """
     if math.comb(members, size) <= _SUBSETS:
         return list(itertools.combinations(range(members), size))
     drawn = (generator.choice(members, size, replace=False) for _ in range(_SUBSETS))

@@ -89,12 +89,21 @@ def new_figure(width: float = 5.2, height: float = 3.4) -> Figure:
     """Returns an empty figure, to which a legend adds its height.
 
     Sizes are in inches, such that it is readable on a phone.
+
+    Args:
+        width: in inches.
+        height: in inches.
     """
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def write_figure(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[Path, Path]:
     """Draws a figure into `name`.png and `name`.svg, and returns their paths.
+
+    Args:
+        draw: makes the figure.
+        folder: where the files go.
+        name: of the files, without their endings.
 
     Raises:
         UserError: if they cannot be written.
@@ -110,12 +119,22 @@ def write_figure(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[P
 
 
 def title(axes: Axes, text: str) -> None:
-    """Says over the axes what they show, in lines that the figure has room for."""
+    """Says over the axes what they show, in lines that the figure has room for.
+
+    Args:
+        axes: the axes of a figure.
+        text: what they show.
+    """
     axes.set_title(textwrap.fill(text[0].upper() + text[1:], _WIDTH))
 
 
 def density_axis(axes: Axes, densities: Sequence[float]) -> None:
-    """Makes the x axis one of densities in per cent, logarithmic and running downwards."""
+    """Makes the x axis one of densities in per cent, logarithmic and running downwards.
+
+    Args:
+        axes: the axes of a figure.
+        densities: the densities that are drawn, as fractions; the ticks are among them.
+    """
     axes.set_xscale("log")
     wanted = sorted({100 * density for density in densities}, reverse=True)
     ticks = _apart(wanted)
@@ -154,13 +173,26 @@ def legend_below(axes: Axes, counts: Mapping[str, str] | None = None) -> None:
 def band(
     axes: Axes, where: Sequence[float], low: Sequence[float], high: Sequence[float], colour: object
 ) -> None:
-    """Shades what lies between minimum and maximum."""
+    """Shades what lies between minimum and maximum.
+
+    Args:
+        axes: the axes of a figure.
+        where: positions on the x axis.
+        low: the lower end at each.
+        high: the upper end at each.
+        colour: a colour as matplotlib takes it.
+    """
     if list(low) != list(high):
         axes.fill_between(where, low, high, color=colour, alpha=0.13, linewidth=0)
 
 
 def logarithmic_y(axes: Axes, values: Sequence[float]) -> None:
-    """Makes the y axis logarithmic, with plain numbers, if these values are far apart."""
+    """Makes the y axis logarithmic, with plain numbers, if these values are far apart.
+
+    Args:
+        axes: the axes of a figure.
+        values: what is drawn.
+    """
     if min(values) <= 0 or max(values) < _FAR * min(values):
         return
     axes.set_yscale("log")

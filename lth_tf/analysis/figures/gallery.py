@@ -93,7 +93,12 @@ def pictures_of(
 
 
 def judged_quantities(run: Run, by_marks: bool) -> list[str]:
-    """Lists what the verdict is on: early stopping, or the metric at the marks."""
+    """Lists what the verdict is on: early stopping, or the metric at the marks.
+
+    Args:
+        run: the run.
+        by_marks: whether it is judged at its marks, not at early stopping.
+    """
     at_marks = [at_mark(mark) for mark in common_marks(run.results)]
     return at_marks if by_marks else [EARLY_STOP, AT_EARLY_STOP]
 
@@ -103,6 +108,10 @@ def quantities_of(run: Run, by_marks: bool) -> list[str]:
 
     What belongs to the end of training, and to early stopping, stands side by side (Figures 4, 5,
     12 and 13).
+
+    Args:
+        run: the run.
+        by_marks: whether it is judged at its marks, not at early stopping.
     """
     judged = judged_quantities(run, by_marks)
     if by_marks:
@@ -132,14 +141,26 @@ def _against_density(
 
 
 def file_name(quantity: str, metric: Metric) -> str:
-    """Returns a quantity's name, which is that of a column, with what the column holds."""
+    """Returns a quantity's name, which is that of a column, with what the column holds.
+
+    Args:
+        quantity: a column of results.csv that is plotted.
+        metric: what the accuracies are.
+    """
     return quantity.replace("accuracy", metric.slug)
 
 
 def frame_for(
     lines: Sequence[Line], points: Sequence[Point], quantity: str, metric: Metric
 ) -> Frame | None:
-    """Returns an axis of accuracies; marks share theirs, as in the paper, so that they compare."""
+    """Returns an axis of accuracies; marks share theirs, as in the paper, so that they compare.
+
+    Args:
+        lines: what is drawn.
+        points: all points of the run.
+        quantity: a column of results.csv that is plotted.
+        metric: what the accuracies are.
+    """
     if quantity == EARLY_STOP:
         return None
     drawn = framed_points(lines)
@@ -153,7 +174,12 @@ def _is_mark(quantity: str) -> bool:
 
 
 def outside(frame: Frame | None, metric: Metric) -> str:
-    """Says that something worse lies outside the frame, if it does."""
+    """Says that something worse lies outside the frame, if it does.
+
+    Args:
+        frame: the part of the axis that is shown; None for all of it.
+        metric: what the accuracies are.
+    """
     if not frame or not frame.cuts:
         return ""
     where, end = ("below", frame.low) if metric.higher_is_better else ("above", frame.high)

@@ -67,20 +67,35 @@ class Frame:
 
 
 def name_of(quantity: str, metric: Metric) -> str:
-    """Returns a quantity's name in a text."""
+    """Returns a quantity's name in a text.
+
+    Args:
+        quantity: a column of results.csv that is plotted.
+        metric: what the accuracies are.
+    """
     if quantity in _NAMES:
         return _NAMES[quantity].format(metric.label)
     return f"test {metric.label} at iteration {int(quantity.rpartition('_')[2]):,}"
 
 
 def label(quantity: str, metric: Metric) -> str:
-    """Returns a quantity's name for an axis, with its unit."""
+    """Returns a quantity's name for an axis, with its unit.
+
+    Args:
+        quantity: a column of results.csv that is plotted.
+        metric: what the accuracies are.
+    """
     name = name_of(quantity, metric)
     return name if quantity == EARLY_STOP else with_unit(name, metric)
 
 
 def with_unit(name: str, metric: Metric) -> str:
-    """Returns the name of something that the metric was measured of, with its unit."""
+    """Returns the name of something that the metric was measured of, with its unit.
+
+    Args:
+        name: what was measured.
+        metric: what the accuracies are.
+    """
     return f"{name} ({metric.unit})" if metric.unit else name
 
 
@@ -137,7 +152,12 @@ def count_of(points: Sequence[Point], draws: int = 1) -> str:
 
 
 def paper_lines(points: Sequence[Point], quantity: str) -> list[Line]:
-    """Returns a thin line of the paper's numbers, if there are any."""
+    """Returns a thin line of the paper's numbers, if there are any.
+
+    Args:
+        points: the paper's.
+        quantity: a column of results.csv that is plotted.
+    """
     chosen = [point for point in points if point.quantity == quantity]
     thin = {"color": canvas.INK, "linewidth": 0.8, "linestyle": ":"}
     return [Line("the paper's tickets", chosen, thin, leads=False)] if chosen else []
@@ -155,6 +175,10 @@ def frame_of(points: Sequence[Point], metric: Metric = ACCURACY) -> Frame:
     """Returns the part of an axis of accuracies in which these points are shown.
 
     What is far worse than the best is outside, but never more than half of the points are.
+
+    Args:
+        points: what is shown.
+        metric: what the accuracies are.
     """
     lowest, highest = min(_ends(p)[0] for p in points), max(_ends(p)[1] for p in points)
     means = [point.mean for point in points]
@@ -177,7 +201,15 @@ def draw_lines(
     frame: Frame | None = None,
     metric: Metric = ACCURACY,
 ) -> None:
-    """Draws lines of a quantity against density, with bands from minimum to maximum."""
+    """Draws lines of a quantity against density, with bands from minimum to maximum.
+
+    Args:
+        axes: the axes of a figure.
+        lines: what to draw.
+        quantity: a column of results.csv that is plotted.
+        frame: of an axis of accuracies; by default `frame_of` what is drawn.
+        metric: what the accuracies are.
+    """
     points = framed_points(lines)
     scale = 1 if quantity == EARLY_STOP else metric.scale
     for line in lines:

@@ -32,7 +32,13 @@ def paper_points(experiment: Experiment) -> Sequence[Point]:
 
 
 def paper_value(experiment: Experiment, quantity: str, density: float) -> float | None:
-    """Returns the paper's number at a density, or one within 2% of it."""
+    """Returns the paper's number at a density, or one within 2% of it.
+
+    Args:
+        experiment: says which setting of the paper.
+        quantity: a column of results.csv that is plotted.
+        density: a fraction.
+    """
     near = [
         point.mean
         for point in paper_points(experiment)

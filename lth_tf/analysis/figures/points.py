@@ -58,6 +58,10 @@ def level_points(run: str, results: Sequence[Result]) -> list[Point]:
     """Returns what is plotted against density, replicates and draws together.
 
     What runs of earlier versions did not measure is left out.
+
+    Args:
+        run: the run's name.
+        results: of its finished trainings.
     """
     columns = (EARLY_STOP, AT_EARLY_STOP, AT_END, *NEWER)
     values = {column: operator.attrgetter(column) for column in columns}
@@ -73,7 +77,12 @@ def level_points(run: str, results: Sequence[Result]) -> list[Point]:
 
 
 def layer_points(run: str, results: Sequence[Result]) -> list[Point]:
-    """Returns the density of each layer of the dense network and of the shown levels' tickets."""
+    """Returns the density of each layer of the dense network and of the shown levels' tickets.
+
+    Args:
+        run: the run's name.
+        results: of its finished trainings.
+    """
     return [
         _point(run, group[0], arm, LAYER + layer, None, [_density(r, layer) for r in group])
         for (level, arm), group in by_level(results).items()

@@ -32,7 +32,12 @@ class Source(Protocol):
 
 
 def source_of(name: str, data_dir: str | None = None) -> Source:
-    """Returns the source of a name, which need not have such a set; see `load`."""
+    """Returns the source of a name, which need not have such a set; see `load`.
+
+    Args:
+        name: See `load`.
+        data_dir: See `load`.
+    """
     if names_function(name):
         return Function(name)
     return EMBEDDED[name] if name in EMBEDDED else Tfds(name, data_dir)

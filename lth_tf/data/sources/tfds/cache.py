@@ -43,7 +43,12 @@ def read(root: str, name: str) -> ImageData | None:
 
 
 def read_info(root: str, name: str) -> ImageInfo | None:
-    """Reads a set's sizes from its cache file, without reading its arrays; see `read`."""
+    """Reads a set's sizes from its cache file, without reading its arrays; see `read`.
+
+    Args:
+        root: TFDS's data folder.
+        name: The name that the set was written under.
+    """
     return _read(root, name, _info)
 
 

@@ -58,6 +58,10 @@ def unknown(name: str) -> UserError:
 def info(name: str, builder: "tfds.core.DatasetBuilder") -> ImageInfo:
     """Returns the sizes of a prepared set, from TFDS's record of it.
 
+    Args:
+        name: The set's name, for messages.
+        builder: TFDS's builder of it.
+
     Raises:
         UserError: If the set lacks the split train or test.
     """
@@ -75,6 +79,11 @@ def info(name: str, builder: "tfds.core.DatasetBuilder") -> ImageInfo:
 
 def prepare(name: str, builder: "tfds.core.DatasetBuilder", root: str) -> None:
     """Lets TFDS download and prepare a set, unless it is prepared already.
+
+    Args:
+        name: The set's name, for messages.
+        builder: TFDS's builder of it.
+        root: TFDS's data folder.
 
     Raises:
         UserError: If nothing can be downloaded (after seconds: TFDS would retry for minutes), or
@@ -101,6 +110,10 @@ def prepare(name: str, builder: "tfds.core.DatasetBuilder", root: str) -> None:
 
 def read(name: str, builder: "tfds.core.DatasetBuilder") -> ImageData:
     """Reads a prepared set, in the order of its files.
+
+    Args:
+        name: The set's name, for messages.
+        builder: TFDS's builder of it.
 
     Raises:
         UserError: If the set lacks a split or labels, or its files are damaged.

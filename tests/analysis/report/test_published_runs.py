@@ -11,7 +11,7 @@ from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import read_runs
 from lth_tf.runs.store import Store
 
-PUBLISHED = Path(__file__).parents[2] / "runs/published"
+PUBLISHED = Path(__file__).parents[3] / "runs/published"
 
 
 def call(*argv):
