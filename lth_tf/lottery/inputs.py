@@ -45,8 +45,8 @@ class Given:
         return data.info(recipe.dataset, data_dir, recipe.scaling == "standardize")
 
     @contextlib.contextmanager
-    def shared(self) -> Iterator[Path | None]:
-        """Lends it to other processes, which `borrow` it, as a file that they map into memory.
+    def saved(self) -> Iterator[Path | None]:
+        """Writes a file for other processes, which `load` it; it is there inside the context.
 
         Raises:
             UserError: if the function cannot be sent to another process.
@@ -66,8 +66,8 @@ class Given:
             yield path
 
     @staticmethod
-    def borrow(path: Path | None) -> "Given":
-        """Returns what another process lent."""
+    def load(path: Path | None) -> "Given":
+        """Returns what another process saved; its arrays are mapped into memory."""
         return Given() if path is None else joblib.load(path, mmap_mode="r")
 
 

@@ -11,7 +11,7 @@ from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.inputs import Given
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.rewinding import rewinding_for
-from lth_tf.paper.recipes import paper_recipe
+from lth_tf.paper.recipes import RECIPES, paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
@@ -42,7 +42,7 @@ def print_preview(
     done = {training for training in plan if store.is_done(training)}
     console.print(_recipe_table(recipe.to_json(), *_compared(recipe, given.ticket)))
     console.print(_plan_table(network, experiment))
-    for line in network.carried.told if given.ticket else ():
+    for line in network.fitted_ticket.notes if given.ticket else ():
         console.print(line)
     expected = estimate(network, [store.result(training) for training in plan if training in done])
     left = len(plan) - len(done)
@@ -59,7 +59,8 @@ def _compared(recipe: Recipe, ticket: Ticket | None) -> tuple[dict[str, Any], st
     """Returns the recipe that this one is shown beside, and what it is."""
     if ticket:
         return ticket.recipe.to_json(), "the ticket's"
-    return paper_recipe(recipe.model).to_json(), "paper"
+    whose = "paper" if recipe.model in RECIPES else "default"
+    return paper_recipe(recipe.model).to_json(), whose
 
 
 def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> Table:
