@@ -13,8 +13,8 @@ import importlib
 import importlib.metadata
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from lth_tf.errors import UserError
 
@@ -22,7 +22,7 @@ GROUP = "lth_tf"
 
 
 class Named(Protocol):
-    """What a registry holds.
+    """What a registry holds, unless it holds functions.
 
     Attributes:
         name: what flags and files call it.
@@ -31,7 +31,7 @@ class Named(Protocol):
     name: str
 
 
-_T = TypeVar("_T", bound=Named)
+_T = TypeVar("_T", bound=Named | Callable[..., Any])
 
 
 class Registry(Mapping[str, _T]):
@@ -54,20 +54,24 @@ class Registry(Mapping[str, _T]):
         self._is_loaded = False
 
     def register(self, entry: _T) -> _T:
-        """Adds an entry, a class or an object with a name; usable as a decorator.
+        """Adds an entry; usable as a decorator.
+
+        Args:
+            entry: a class or an object with a `name`, or a function, called by its own name.
 
         Raises:
             UserError: if there is another entry of that name.
         """
         # Of a class the module that has it, of an object the one that made it.
         home = sys._getframe(1).f_globals["__name__"]
-        known = self._entries.setdefault(entry.name, entry)
+        name = entry.name if hasattr(entry, "name") else entry.__name__
+        known = self._entries.setdefault(name, entry)
         if known is not entry:
             raise UserError(
-                f"--{self._flag}={entry.name}: is registered twice, by {self._homes[entry.name]} "
+                f"--{self._flag}={name}: is registered twice, by {self._homes[name]} "
                 f"and by {home}; give one of them another name"
             )
-        self._homes[entry.name] = home
+        self._homes[name] = home
         return entry
 
     def __getitem__(self, name: str) -> _T:
@@ -124,3 +128,9 @@ def load_plugins() -> None:
                 f"{package}: its entry point {point.name} = {point.value} of the group {GROUP} "
                 f"cannot be imported ({type(error).__name__}: {error}); mend or uninstall it"
             ) from error
+
+
+def plugin_versions() -> dict[str, str]:
+    """Returns the versions of the installed packages that announce modules, by package."""
+    packages = [point.dist for point in importlib.metadata.entry_points(group=GROUP)]
+    return {package.name: package.version for package in packages if package}
