@@ -12,8 +12,8 @@ from lth_tf.arms import ARMS
 from lth_tf.data.augmentations import AUGMENTATIONS
 from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
-from lth_tf.importing import names_function
 from lth_tf.lottery.rewinding import REWINDINGS
+from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
@@ -53,7 +53,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     values["rewind"].help += f" Kinds: {commandline.choices_text(REWINDINGS)}"
     values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
     values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
-    values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
+    values["model"].help += f" One of {', '.join(NETWORKS)}, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
         "strategy", "iterative", strategies(), _strategy_help(), **common,
@@ -156,7 +156,7 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
 
     name = values["model"].value
     recipe = paper_recipe(name)
-    if names_function(name) and values["dataset"].value is None:
+    if recipe.dataset == Recipe().dataset and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
     changes = _recipe_fields(values)
     if "prune_layers" in changes:

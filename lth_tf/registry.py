@@ -35,7 +35,7 @@ _T = TypeVar("_T", bound=Named | Callable[..., Any])
 
 
 class Registry(Mapping[str, _T]):
-    """Entries by name, in the order of their `place`, then of their registration."""
+    """Entries by name: by their `place`, then the project's before users', then as registered."""
 
     def __init__(self, flag: str, package: str, also: str = "") -> None:
         """Makes a registry.
@@ -96,12 +96,16 @@ class Registry(Mapping[str, _T]):
     def __iter__(self) -> Iterator[str]:
         """Yields the names in order."""
         self._load()
-        return iter(sorted(self._entries, key=lambda n: getattr(self._entries[n], "place", 1_000)))
+        return iter(sorted(self._entries, key=self._order))
 
     def __len__(self) -> int:
         """Returns the number of entries."""
         self._load()
         return len(self._entries)
+
+    def _order(self, name: str) -> tuple[int, bool]:
+        is_users = not f"{self._homes.get(name)}.".startswith(f"{self._package}.")
+        return getattr(self._entries[name], "place", 1_000), is_users
 
     def _load(self) -> None:
         if self._is_loaded:
