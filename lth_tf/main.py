@@ -256,20 +256,20 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
-    from lth_tf.lottery.inputs import given_by, with_data
+    from lth_tf.lottery.inputs import inputs_of, with_data
     from lth_tf.lottery.progress import make_console
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
-    given = given_by(experiment.recipe, ticket, values["higher_is_better"].value)
+    inputs = inputs_of(experiment.recipe, ticket, values["higher_is_better"].value)
     if values["validation_size"].value is None:
-        experiment = with_data(experiment, given)
+        experiment = with_data(experiment, inputs)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
     console = make_console()
     if values["dry_run"].value:
         from lth_tf.workflows.dry_run import print_preview
 
-        print_preview(experiment, folder, values["data_dir"].value, console, given)
+        print_preview(experiment, folder, values["data_dir"].value, console, inputs)
         return
     from lth_tf.workflows.run_experiment import run_experiment
 
@@ -277,7 +277,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         experiment,
         folder,
         settings_from_flags(values, experiment.width),
-        given=given,
+        inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _given(values)],

@@ -63,7 +63,7 @@ class Registry(Mapping[str, _T]):
             UserError: if there is another entry of that name.
         """
         # Of a class the module that has it, of an object the one that made it.
-        home = sys._getframe(1).f_globals["__name__"]
+        home = sys._getframe(1).f_globals.get("__name__", "__main__")
         name = entry.name if hasattr(entry, "name") else entry.__name__
         known = self._entries.setdefault(name, entry)
         if known is not entry:

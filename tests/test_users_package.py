@@ -105,9 +105,9 @@ def test_a_network_is_trained_by_name_with_the_default_recipe_and_the_flags(ran)
 
 
 def test_it_needs_a_data_set_and_the_help_and_the_benchmark_know_whose_it_is(ran):
-    told = ran[1].stderr
-    assert "--dataset: must be given with --model=shallow; see --help" in told
-    assert "--model=shallow: must be one of lenet, conv2" in told
+    errors = ran[1].stderr
+    assert "--dataset: must be given with --model=shallow; see --help" in errors
+    assert "--model=shallow: must be one of lenet, conv2" in errors
     assert "One of conv2, conv4, conv6, lenet, resnet18, vgg19, shallow, or your own." in " ".join(
         ran[1].stdout.split()
     )

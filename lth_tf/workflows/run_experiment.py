@@ -11,7 +11,7 @@ from lth_tf.analysis.report.report import write_report
 from lth_tf.analysis.report.results_table import results_table
 from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
-from lth_tf.lottery.inputs import Given, given_by
+from lth_tf.lottery.inputs import Inputs, inputs_of
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.progress import ProgressListener, make_console
 from lth_tf.lottery.schedulers import Scheduler
@@ -36,7 +36,7 @@ def run_experiment(
     folder: Path,
     settings: Settings | None = None,
     *,
-    given: Given | None = None,
+    inputs: Inputs | None = None,
     export_saved_model: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     flags: Sequence[str] = (),
@@ -50,7 +50,7 @@ def run_experiment(
         folder: the run directory; made if it is not there, continued if it is.
         settings: how to run it. Several jobs are started by `multiprocessing`'s spawn: a script
             that calls this with more than one needs its `if __name__ == "__main__"`.
-        given: a model function and data, where the recipe's names do not find them.
+        inputs: a model function and data, where the recipe's names do not find them.
         export_saved_model: whether to export each level's trained network as well.
         should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
@@ -70,11 +70,11 @@ def run_experiment(
     scheduler = _choose_scheduler(settings)
     scheduler.prepare(settings)
     team = Team(make_strategy(settings.distribution))
-    given = given or given_by(experiment.recipe)
-    network = _check(experiment, given, settings)
+    inputs = inputs or inputs_of(experiment.recipe)
+    network = _checked_network(experiment, inputs, settings)
     if not team.is_chief:
         console.print(f"Worker {team.index} of {team.size}; see worker 0, the chief, for the run.")
-        follow(network, given, settings, should_stop)
+        follow(network, inputs, settings, should_stop)
         return []
     store = Store(folder)
     with full_disk_named(folder), store.lock(), run_log(folder / "run.log", console):
@@ -87,7 +87,7 @@ def run_experiment(
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
         with ProgressListener(console, experiment, pending, network.metric) as listener:
-            scheduler(network, given, store, settings).run(pending, listener, should_stop)
+            scheduler(network, inputs, store, settings).run(pending, listener, should_stop)
         if export_saved_model:
             _export_all(store, network, plan)
         results = store.update_results()
@@ -99,16 +99,16 @@ def _choose_scheduler(settings: Settings) -> type[Scheduler]:
     return Processes if settings.jobs > 1 else InTurn
 
 
-def _check(experiment: Experiment, given: Given, settings: Settings) -> Network:
+def _checked_network(experiment: Experiment, inputs: Inputs, settings: Settings) -> Network:
     """Makes the network and checks all that can be wrong before anything is written.
 
     Data that must be downloaded, or cannot be, show here.
     """
     recipe = experiment.recipe
-    info = given.info(recipe, settings.data_dir)
-    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
+    info = inputs.info(recipe, settings.data_dir)
+    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
     network.check(make_strategy(settings.distribution).num_replicas_in_sync)
-    examples = given.data or data.load(recipe.dataset, settings.data_dir)
+    examples = inputs.data or data.load(recipe.dataset, settings.data_dir)
     augmentation(recipe.augment).check(examples.examples[0])
     return network
 

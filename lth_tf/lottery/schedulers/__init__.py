@@ -15,7 +15,7 @@ from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 
 if TYPE_CHECKING:
-    from lth_tf.lottery.inputs import Given
+    from lth_tf.lottery.inputs import Inputs
     from lth_tf.lottery.network import Network
     from lth_tf.lottery.worker import Listener
 
@@ -24,18 +24,18 @@ class Scheduler(abc.ABC):
     """Runs the trainings of an experiment's plan, each when what it needs is complete."""
 
     def __init__(
-        self, network: "Network", given: "Given", store: Store, settings: Settings
+        self, network: "Network", inputs: "Inputs", store: Store, settings: Settings
     ) -> None:
         """Makes a scheduler; nothing is run yet.
 
         Args:
             network: the experiment's network.
-            given: what the experiment was given besides its recipe.
+            inputs: what the experiment has besides its recipe.
             store: where trainings find what they need, and leave their results.
             settings: how to run.
         """
         self._network = network
-        self._given = given
+        self._inputs = inputs
         self._store = store
         self._settings = settings
 

@@ -7,7 +7,7 @@ runs this program: the chief schedules as if it were alone, and the others `foll
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.schedulers import Scheduler
 from lth_tf.lottery.worker import Listener, Worker
@@ -38,7 +38,7 @@ class InTurn(Scheduler):
             team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
             if not pending:
                 return
-            worker = Worker(self._network, self._store, self._settings, self._given.data)
+            worker = Worker(self._network, self._store, self._settings, self._inputs.data)
             worker.run(self._in_turn(pending, team, should_stop), listener, should_stop)
 
     def _in_turn(
@@ -52,13 +52,13 @@ class InTurn(Scheduler):
 
 
 def follow(
-    network: Network, given: Given, settings: Settings, should_stop: Callable[[], bool]
+    network: Network, inputs: Inputs, settings: Settings, should_stop: Callable[[], bool]
 ) -> None:
     """Takes part in the trainings that the chief runs, in a worker that is not the chief.
 
     Args:
         network: the experiment's network.
-        given: what the experiment was given besides its recipe.
+        inputs: what the experiment has besides its recipe.
         settings: how to run, the same in all workers.
         should_stop: is asked at each evaluation whether all workers are to stop.
 
@@ -71,7 +71,7 @@ def follow(
         _, pending = team.share_arrays({}, None)
         if not pending:
             return
-        worker = Worker(network, None, settings, given.data)
+        worker = Worker(network, None, settings, inputs.data)
         for fields in pending:
             _stop_if_asked(team, should_stop)
             worker.follow(Training(*fields), should_stop)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from lth_tf import files
 from lth_tf.errors import UserError
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.schedulers import Scheduler
 from lth_tf.machine import gpu_of_job
 from lth_tf.runs.experiment import Experiment, Training
@@ -60,9 +60,8 @@ class Processes(Scheduler):
         """See `Scheduler`."""
         from lth_tf.training.distribution import count_gpus
 
-        context = multiprocessing.get_context("spawn")
-        with self._given.saved() as given, SyncManager(ctx=context) as manager:
-            source = _Source(self._network.experiment, given, self._store.folder, self._settings)
+        with self._inputs.saved() as inputs, _start_manager() as manager:
+            source = _Source(self._network.experiment, inputs, self._store.folder, self._settings)
             _Jobs(source, pending, count_gpus(), manager).run(listener, should_stop)
 
 
@@ -72,13 +71,13 @@ class _Source:
 
     Attributes:
         experiment: what to run.
-        given: the file with what it was given besides its recipe; None for nothing.
+        inputs: the file of its `Inputs`; None where its recipe says all.
         folder: the run directory.
         settings: how to run.
     """
 
     experiment: Experiment
-    given: Path | None
+    inputs: Path | None
     folder: Path
     settings: Settings
 
@@ -164,6 +163,13 @@ class _Jobs:
             _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
 
 
+def _start_manager() -> SyncManager:
+    """Starts the process that has the queue of events."""
+    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
+    manager.start(_watch_parent)
+    return manager
+
+
 def _run_training(source: _Source, events: Any, stop: Any, training: Training) -> None:
     """Runs one training in a job's process."""
     try:
@@ -183,11 +189,11 @@ def _worker(source: _Source) -> "Worker":
     set_threads(source.settings.threads_per_job)
     use_gpus_sparingly()
     store = Store(source.folder)
-    given = Given.load(source.given)
+    inputs = Inputs.load(source.inputs)
     network = Network(
-        source.experiment, store.data(), given.make, given.ticket, given.higher_is_better
+        source.experiment, store.data(), inputs.make, inputs.ticket, inputs.higher_is_better
     )
-    return Worker(network, store, source.settings, given.data)
+    return Worker(network, store, source.settings, inputs.data)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +222,10 @@ def _begin_job(log: Path, job: int, gpus: int) -> None:
     # Ctrl-C goes to the whole group; the process that started the jobs tells them when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _watch_parent()
+
+
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

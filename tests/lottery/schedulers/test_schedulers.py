@@ -2,7 +2,7 @@
 
 import pytest
 
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.schedulers.in_turn import InTurn
 from lth_tf.lottery.schedulers.processes import Processes
@@ -42,10 +42,10 @@ def made(request, tmp_path):
     )
     experiment = Experiment(recipe=recipe, rounds=1, arms=("ticket", "reinit"))
     settings = Settings(jobs=JOBS[request.param], threads=0, xla="off")
-    network = Network(experiment, Given().info(recipe, None))
+    network = Network(experiment, Inputs().info(recipe, None))
     store = Store(tmp_path)
     store.begin(experiment, network.data, describe_start((), settings), network.described)
-    return request.param(network, Given(), store, settings), make_plan(experiment), store
+    return request.param(network, Inputs(), store, settings), make_plan(experiment), store
 
 
 def test_it_trains_each_after_its_needs_and_tells_the_listener(made):
