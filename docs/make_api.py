@@ -47,7 +47,7 @@ def _signature(thing: object) -> str:
         return ""
     text = re.sub(r"<[^<>]*(<lambda>[^<>]*)?>", "...", str(inspect.signature(thing)))
     text = re.sub(r"\b(?:[a-z_]\w*\.)+(\w+)", r"\1", text)  # modules' names say nothing here
-    text = re.sub(r"(-> |: )'([^']*)'", r"\1\2", text)
+    text = re.sub(r"(-> |: |\[\], )'([^']*)'", r"\1\2", text)
     return re.sub(r"\((self|cls)(, )?", "(", text)
 
 

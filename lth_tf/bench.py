@@ -11,8 +11,7 @@ from absl import flags
 
 from lth_tf import commandline
 from lth_tf.errors import UserError
-from lth_tf.importing import names_function
-from lth_tf.paper.recipes import RECIPES, paper_recipe
+from lth_tf.paper.recipes import RECIPES
 from lth_tf.recipe import PRECISIONS
 from lth_tf.terminal import Terminal
 
@@ -65,12 +64,11 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """
     names = values["model"].value or ["lenet"]
     for model in names:
-        if names_function(model):
+        if model not in RECIPES:
             raise UserError(
                 f"--model={model}: must be one of {', '.join(RECIPES)}; a network of one's "
                 "own cannot be measured"
             )
-        paper_recipe(model)
     from rich.console import Console
 
     from lth_tf.benchmark.contest import hold

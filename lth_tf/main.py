@@ -12,8 +12,8 @@ from lth_tf.arms import ARMS
 from lth_tf.data.augmentations import AUGMENTATIONS
 from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
-from lth_tf.importing import names_function
 from lth_tf.lottery.rewinding import REWINDINGS
+from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
@@ -53,7 +53,7 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
     values["rewind"].help += f" Kinds: {commandline.choices_text(REWINDINGS)}"
     values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
     values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
-    values["model"].help += " One of lenet, conv2, conv4, conv6, resnet18, vgg19, or your own."
+    values["model"].help += f" One of {', '.join(NETWORKS)}, or your own."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
         "strategy", "iterative", strategies(), _strategy_help(), **common,
@@ -156,7 +156,7 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
 
     name = values["model"].value
     recipe = paper_recipe(name)
-    if names_function(name) and values["dataset"].value is None:
+    if recipe.dataset == Recipe().dataset and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
     changes = _recipe_fields(values)
     if "prune_layers" in changes:
@@ -256,20 +256,20 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
-    from lth_tf.lottery.inputs import given_by, with_data
+    from lth_tf.lottery.inputs import inputs_of, with_data
     from lth_tf.lottery.progress import make_console
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
-    given = given_by(experiment.recipe, ticket, values["higher_is_better"].value)
+    inputs = inputs_of(experiment.recipe, ticket, values["higher_is_better"].value)
     if values["validation_size"].value is None:
-        experiment = with_data(experiment, given)
+        experiment = with_data(experiment, inputs)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)
     console = make_console()
     if values["dry_run"].value:
         from lth_tf.workflows.dry_run import print_preview
 
-        print_preview(experiment, folder, values["data_dir"].value, console, given)
+        print_preview(experiment, folder, values["data_dir"].value, console, inputs)
         return
     from lth_tf.workflows.run_experiment import run_experiment
 
@@ -277,7 +277,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         experiment,
         folder,
         settings_from_flags(values, experiment.width),
-        given=given,
+        inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _given(values)],

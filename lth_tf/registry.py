@@ -13,8 +13,8 @@ import importlib
 import importlib.metadata
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from lth_tf.errors import UserError
 
@@ -22,7 +22,7 @@ GROUP = "lth_tf"
 
 
 class Named(Protocol):
-    """What a registry holds.
+    """What a registry holds, unless it holds functions.
 
     Attributes:
         name: what flags and files call it.
@@ -31,11 +31,11 @@ class Named(Protocol):
     name: str
 
 
-_T = TypeVar("_T", bound=Named)
+_T = TypeVar("_T", bound=Named | Callable[..., Any])
 
 
 class Registry(Mapping[str, _T]):
-    """Entries by name, in the order of their `place`, then of their registration."""
+    """Entries by name: by their `place`, then the project's before users', then as registered."""
 
     def __init__(self, flag: str, package: str, also: str = "") -> None:
         """Makes a registry.
@@ -54,20 +54,24 @@ class Registry(Mapping[str, _T]):
         self._is_loaded = False
 
     def register(self, entry: _T) -> _T:
-        """Adds an entry, a class or an object with a name; usable as a decorator.
+        """Adds an entry; usable as a decorator.
+
+        Args:
+            entry: a class or an object with a `name`, or a function, called by its own name.
 
         Raises:
             UserError: if there is another entry of that name.
         """
         # Of a class the module that has it, of an object the one that made it.
-        home = sys._getframe(1).f_globals["__name__"]
-        known = self._entries.setdefault(entry.name, entry)
+        home = sys._getframe(1).f_globals.get("__name__", "__main__")
+        name = entry.name if hasattr(entry, "name") else entry.__name__
+        known = self._entries.setdefault(name, entry)
         if known is not entry:
             raise UserError(
-                f"--{self._flag}={entry.name}: is registered twice, by {self._homes[entry.name]} "
+                f"--{self._flag}={name}: is registered twice, by {self._homes[name]} "
                 f"and by {home}; give one of them another name"
             )
-        self._homes[entry.name] = home
+        self._homes[name] = home
         return entry
 
     def __getitem__(self, name: str) -> _T:
@@ -92,12 +96,16 @@ class Registry(Mapping[str, _T]):
     def __iter__(self) -> Iterator[str]:
         """Yields the names in order."""
         self._load()
-        return iter(sorted(self._entries, key=lambda n: getattr(self._entries[n], "place", 1_000)))
+        return iter(sorted(self._entries, key=self._order))
 
     def __len__(self) -> int:
         """Returns the number of entries."""
         self._load()
         return len(self._entries)
+
+    def _order(self, name: str) -> tuple[int, bool]:
+        is_users = not f"{self._homes.get(name)}.".startswith(f"{self._package}.")
+        return getattr(self._entries[name], "place", 1_000), is_users
 
     def _load(self) -> None:
         if self._is_loaded:
@@ -124,3 +132,9 @@ def load_plugins() -> None:
                 f"{package}: its entry point {point.name} = {point.value} of the group {GROUP} "
                 f"cannot be imported ({type(error).__name__}: {error}); mend or uninstall it"
             ) from error
+
+
+def plugin_versions() -> dict[str, str]:
+    """Returns the versions of the installed packages that announce modules, by package."""
+    packages = [point.dist for point in importlib.metadata.entry_points(group=GROUP)]
+    return {package.name: package.version for package in packages if package}

@@ -6,7 +6,7 @@ import pytest
 from absl import flags
 
 from lth_tf import main
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.runs.experiment import make_plan
 
@@ -34,7 +34,7 @@ def experiment_of(path):
 def test_a_flag_file_makes_a_plan(path, monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))  # no data set need be prepared
     experiment = experiment_of(path)
-    network = Network(experiment, Given().info(experiment.recipe, None))
+    network = Network(experiment, Inputs().info(experiment.recipe, None))
     network.check()
     assert len(make_plan(experiment)) > experiment.rounds
     if path.parent.name == "paper" and experiment.recipe.scope == network_scope(experiment):

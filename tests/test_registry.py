@@ -1,5 +1,6 @@
 """Registries find their package's files and users' packages, and name what is wrong."""
 
+import importlib
 import sys
 
 import pytest
@@ -50,6 +51,12 @@ def test_entries_come_from_files_and_users_packages_in_order(package):
     assert entries()["own"].__module__ == "users" and "own" in entries() and len(entries()) == 3
 
 
+def test_the_projects_come_before_users_of_the_same_place_whoever_is_imported_first(package):
+    (package / "users.py").write_text(ENTRY.format(name="own", place=1, home="things"))
+    importlib.import_module("users")
+    assert list(entries()) == ["early", "own", "late"]
+
+
 def test_an_unknown_name_is_refused_with_the_nearest(package):
     message = r"^--thing=erly: must be one of early, late, own; did you mean early\?$"
     with pytest.raises(UserError, match=message):
@@ -72,6 +79,12 @@ def test_objects_are_told_apart_by_the_module_that_made_them(package):
     )
     with pytest.raises(UserError, match=r"by things\.late and by users;"):
         list(entries())
+
+
+def test_a_function_is_called_by_its_own_name(package):
+    code = "from things import ENTRIES\n@ENTRIES.register\ndef made(): return 7"
+    (package / "users.py").write_text(code)
+    assert list(entries()) == ["early", "late", "made"] and entries()["made"]() == 7
 
 
 def test_a_package_that_cannot_be_imported_is_named(package):

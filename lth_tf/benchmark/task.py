@@ -11,7 +11,7 @@ from lth_tf import data
 from lth_tf.data import ImageData, ImageInfo
 from lth_tf.data.sources.tfds import cache
 from lth_tf.machine import usable_cores
-from lth_tf.paper.recipes import paper_recipe
+from lth_tf.paper.recipes import RECIPES
 from lth_tf.recipe import Recipe
 from lth_tf.streams import Streams
 from lth_tf.training.order import Order
@@ -88,7 +88,7 @@ def make_task(
     """Makes the task of a network: the paper's recipe, on random images or a data set.
 
     Args:
-        model: the network's name.
+        model: the network, one of the paper's `RECIPES`.
         scratch: an empty folder, for random images.
         precision: the recipe's precision.
         iterations: iterations of a measurement, a usual number for the network if None.
@@ -97,9 +97,9 @@ def make_task(
         xla: "auto", "on" or "off".
 
     Raises:
-        UserError: if there is no such network or data set.
+        UserError: if there is no such data set.
     """
-    recipe = paper_recipe(model)
+    recipe = RECIPES[model]
     iterations = iterations or ITERATIONS[model]
     if dataset is None:
         info = data.info(recipe.dataset, data_dir)

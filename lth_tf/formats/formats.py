@@ -1,77 +1,71 @@
-"""The formats that a network can be written in, by name. Imports no TensorFlow before it writes."""
+"""The formats that a network can be written in, by name, one file each.
 
-import dataclasses
+A new format is a file in this folder, or in a package of one's own (see `lth_tf.registry`), that
+registers a `Format`:
+
+    from lth_tf.formats.formats import FORMATS, Format
+
+    def write(source, path):
+        ...
+
+    def load(path, threads, trained):
+        import tensorflow as tf
+        ...
+        return lambda images: ...
+
+    FORMATS.register(Format("mine", "model.mine", 'mine.load("model.mine")', write, load))
+
+The modules that register formats import TensorFlow inside functions only: the flags' help lists
+their names.
+"""
+
+import inspect
+import textwrap
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lth_tf.errors import UserError
 from lth_tf.formats.source import Source
+from lth_tf.registry import Registry
+
+if TYPE_CHECKING:
+    from lth_tf.formats.fresh import Network
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Format:
     """A format.
 
     Attributes:
+        name: what `--format` calls it.
         entry: what the file or folder is called.
         usage: the Python expression that loads it.
         write: writes a source to a path; may return a line about how.
+        load: loads it where nothing of what wrote it can be imported: a function of path, threads
+            (0 for all cores) and whether trained weights are asked for, which returns a function
+            from images, uint8 [n, height, width, channels], to logits, float32 [n, classes]. A new
+            process gets its source alone: it imports all that it uses, annotations aside.
         missing: modules that it must be possible to load it without.
+        place: where it stands in lists.
     """
 
+    name: str
     entry: str
     usage: str
     write: Callable[[Source, Path], str | None]
+    load: "Callable[[str, int, bool], Network]"
     missing: tuple[str, ...] = ()
+    place: int = 1_000
+
+    @property
+    def load_source(self) -> str:
+        """The source of `load`."""
+        return textwrap.dedent(inspect.getsource(self.load))
 
 
-def _saved_model(source: Source, path: Path) -> None:
-    from lth_tf.formats.saved_model import export_saved_model
-
-    export_saved_model(source.model, path)
-
-
-def _keras(source: Source, path: Path) -> None:
-    from lth_tf.formats.keras_file import export_keras
-
-    export_keras(source.model, path)
-
-
-def _tflite(source: Source, path: Path) -> str:
-    from lth_tf.formats.tflite import export_tflite
-
-    return export_tflite(source.model, path, source.quantize)
-
-
-def _ticket(source: Source, path: Path) -> None:
-    source.make_ticket().save(path)
-
-
-# How a new process loads each of them, `fresh.py` says.
-FORMATS = {
-    "saved_model": Format(
-        "saved_model",
-        'tensorflow.saved_model.load("saved_model").signatures["serving_default"]',
-        _saved_model,
-        missing=("tensorflow_model_optimization", "tf_keras", "keras", "lth_tf"),
-    ),
-    "keras": Format(
-        "model.keras",
-        'tf_keras.models.load_model("model.keras")',
-        _keras,
-        missing=("tensorflow_model_optimization", "keras", "lth_tf"),
-    ),
-    "tflite": Format(
-        "model.tflite",
-        'tensorflow.lite.Interpreter("model.tflite").get_signature_runner()',
-        _tflite,
-        missing=("tensorflow_model_optimization", "tf_keras", "keras", "lth_tf"),
-    ),
-    # This program's own format, which needs tfmot.
-    "ticket": Format(
-        "ticket.safetensors", 'lth_tf.Ticket.load("ticket.safetensors").model()', _ticket
-    ),
-}
+FORMATS: Registry[Format] = Registry("format", __package__)
 
 
 def check_formats(names: Iterable[str], quantize: str) -> None:

@@ -1,8 +1,10 @@
 """A program of its own: loads exported files where nothing of what wrote them can be imported.
 
-`process.py` starts it, by this file's path, so that it imports nothing of lth_tf; except for
-tickets, which are this program's own format.
+`process.py` starts it, by this file's path, so that it imports nothing of lth_tf, and sends it the
+source of each format's `load`. Of those only the ticket's, this program's own format, uses lth_tf.
 """
+
+import __future__
 
 import json
 import statistics
@@ -20,64 +22,17 @@ _SECONDS = 0.05  # at least, of each file in each round
 Network = Callable[[np.ndarray], np.ndarray]
 
 
-def load_saved_model(path: str, threads: int, trained: bool) -> Network:
-    """Loads a SavedModel."""
-    import tensorflow as tf
+def loader(name: str, source: str) -> Callable[[str, int, bool], Network]:
+    """Returns a format's function `load`.
 
-    loaded = tf.saved_model.load(path)
-    serve = loaded.signatures["serving_default"]
-    (name,), (output,) = serve.structured_input_signature[1], serve.structured_outputs
-    # The signature holds only its function; the variables live as long as what was loaded.
-    return lambda images, _=loaded: serve(**{name: tf.constant(images)})[output].numpy()
-
-
-def load_keras(path: str, threads: int, trained: bool) -> Network:
-    """Loads a Keras file, compiled as one function."""
-    import tf_keras as keras
-
-    return _compiled(keras.models.load_model(path, compile=False))
-
-
-def load_tflite(path: str, threads: int, trained: bool) -> Network:
-    """Loads a TFLite file in the default interpreter, with its default delegate."""
-    import tensorflow as tf
-
-    interpreter = tf.lite.Interpreter(path, num_threads=threads or None)
-    (image,), (logit,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def logits(images: np.ndarray) -> np.ndarray:
-        if logits.shape != images.shape:
-            interpreter.resize_tensor_input(image["index"], images.shape)
-            interpreter.allocate_tensors()
-            logits.shape = images.shape
-        interpreter.set_tensor(image["index"], images)
-        interpreter.invoke()
-        return interpreter.get_tensor(logit["index"])
-
-    logits.shape = None
-    return logits
-
-
-def load_ticket(path: str, threads: int, trained: bool) -> Network:
-    """Loads a ticket and builds its network, compiled as one function."""
-    from lth_tf.formats.ticket import Ticket
-
-    return _compiled(Ticket.load(path).model(trained))
-
-
-LOADERS = {
-    "saved_model": load_saved_model,
-    "keras": load_keras,
-    "tflite": load_tflite,
-    "ticket": load_ticket,
-}
-
-
-def _compiled(model: Any) -> Network:
-    import tensorflow as tf
-
-    function = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
-    return lambda images: function(tf.constant(images)).numpy()
+    Args:
+        name: the function's name.
+        source: its source, whose annotations need not be known here.
+    """
+    names: dict[str, Any] = {}
+    flags = __future__.annotations.compiler_flag
+    exec(compile(source, f"<{name}>", "exec", flags), names)
+    return names[name]
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:
@@ -111,7 +66,7 @@ def main(request: dict[str, Any]) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(request["threads"])
         tf.config.threading.set_inter_op_parallelism_threads(request["threads"])
     networks = [
-        LOADERS[name](path, request["threads"], request["trained"])
+        loader(*request["loaders"][name])(path, request["threads"], request["trained"])
         for name, path in request["files"]
     ]
     images = np.load(request["images"])

@@ -1,13 +1,18 @@
 """Keras file: a network that loads in plain tf_keras, without this program or tfmot."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import tf_keras as keras
-
+from lth_tf.formats.formats import FORMATS, Format
 from lth_tf.formats.tensorflow_files import writing
 
+if TYPE_CHECKING:
+    import tf_keras as keras
 
-def export_keras(model: keras.Model, path: Path) -> None:
+    from lth_tf.formats.fresh import Network
+
+
+def export_keras(model: "keras.Model", path: Path) -> None:
     """Writes a network as a `.keras` file, its layers and weights; it has no custom classes.
 
     `tf_keras.models.load_model` reads it. The model takes images with values 0-255, of any number
@@ -22,3 +27,26 @@ def export_keras(model: keras.Model, path: Path) -> None:
     """
     with writing(path):
         model.save(path, save_format="keras")
+
+
+def load_keras(path: str, threads: int, trained: bool) -> "Network":
+    """Loads a Keras file, compiled as one function; see `Format`."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    model = keras.models.load_model(path, compile=False)
+    function = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    return lambda images: function(tf.constant(images)).numpy()
+
+
+FORMATS.register(
+    Format(
+        name="keras",
+        entry="model.keras",
+        usage='tf_keras.models.load_model("model.keras")',
+        write=lambda source, path: export_keras(source.model, path),
+        load=load_keras,
+        missing=("tensorflow_model_optimization", "keras", "lth_tf"),
+        place=2,
+    )
+)

@@ -66,7 +66,9 @@ def _ask(
     with tempfile.TemporaryDirectory() as scratch:
         asked, answer = Path(scratch) / "images.npy", Path(scratch) / "answer.npy"
         np.save(asked, images)
+        formats = [FORMATS[name] for name, _ in files]
         request = {
+            "loaders": {form.name: (form.load.__name__, form.load_source) for form in formats},
             "files": [(name, str(path)) for name, path in files],
             "images": str(asked),
             "answer": str(answer),

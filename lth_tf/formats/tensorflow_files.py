@@ -4,19 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow as tf
-
 from lth_tf import files
-
-# What TensorFlow makes of the system's error numbers when it writes a file.
-_ERRORS = (
-    tf.errors.FailedPreconditionError,
-    tf.errors.NotFoundError,
-    tf.errors.OutOfRangeError,
-    tf.errors.PermissionDeniedError,
-    tf.errors.ResourceExhaustedError,
-    tf.errors.UnknownError,
-)
 
 
 @contextlib.contextmanager
@@ -29,10 +17,21 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         UserError: if it cannot be written.
     """
+    import tensorflow as tf
+
+    # What TensorFlow makes of the system's error numbers when it writes a file.
+    system_errors = (
+        tf.errors.FailedPreconditionError,
+        tf.errors.NotFoundError,
+        tf.errors.OutOfRangeError,
+        tf.errors.PermissionDeniedError,
+        tf.errors.ResourceExhaustedError,
+        tf.errors.UnknownError,
+    )
     try:
         with files.writing(path):
             yield
-    except _ERRORS as error:
+    except system_errors as error:
         # "{{node ...}} FILE; No space left on device [Op:...]", and then what called what.
         reason = error.message.splitlines()[0].split(" [Op:")[0].rsplit("; ", 1)[-1]
         raise files.unwritable(path, reason) from error

@@ -7,20 +7,25 @@ gives the logits of the same weights stored densely. `docs/export.md` says which
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
 
 from lth_tf import files
 from lth_tf.errors import UserError
+from lth_tf.formats.formats import FORMATS, Format
 from lth_tf.formats.saved_model import serving
+
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+    from lth_tf.formats.fresh import Network
 
 _ROUNDING = 1e-4  # of the largest logit: other sums of the same products, in float32
 _PROBES = 8  # images
 
 
-def export_tflite(model: keras.Model, path: Path, quantize: str = "none") -> str:
+def export_tflite(model: "keras.Model", path: Path, quantize: str = "none") -> str:
     """Writes a network as a TFLite file; its signature is `serving`'s.
 
     Args:
@@ -35,13 +40,13 @@ def export_tflite(model: keras.Model, path: Path, quantize: str = "none") -> str
     Raises:
         UserError: if TFLite cannot run it, or it cannot be written.
     """
-    content, told = _smaller(model, quantize)
+    content, how = _smaller(model, quantize)
     with files.atomic(path) as temporary:
         temporary.write_bytes(content)
-    return told
+    return how
 
 
-def _smaller(model: keras.Model, quantize: str) -> tuple[bytes, str]:
+def _smaller(model: "keras.Model", quantize: str) -> tuple[bytes, str]:
     if len(model.inputs) > 1 or len(model.outputs) > 1:
         raise UserError("--format=tflite: must have a network with one input and one output")
     kind = {"none": "float32"}.get(quantize, quantize)
@@ -71,7 +76,7 @@ def _smaller(model: keras.Model, quantize: str) -> tuple[bytes, str]:
     return sparse, f"{kind} weights, stored sparsely"
 
 
-def convert(model: keras.Model, quantize: str, sparse: bool) -> bytes:
+def convert(model: "keras.Model", quantize: str, sparse: bool) -> bytes:
     """Converts a model to TFLite's format.
 
     Args:
@@ -79,6 +84,8 @@ def convert(model: keras.Model, quantize: str, sparse: bool) -> bytes:
         quantize: see `export_tflite`.
         sparse: whether the converter may store kernels sparsely.
     """
+    import tensorflow as tf
+
     module = serving(model)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [module.serve.get_concrete_function()], module
@@ -94,6 +101,8 @@ def convert(model: keras.Model, quantize: str, sparse: bool) -> bytes:
 
 def _logits(content: bytes, images: np.ndarray) -> tuple[np.ndarray | None, str]:
     """Runs the default interpreter; returns logits, or none and why it cannot."""
+    import tensorflow as tf
+
     try:
         interpreter = tf.lite.Interpreter(model_content=content)
         (image,), (logit,) = interpreter.get_input_details(), interpreter.get_output_details()
@@ -104,3 +113,36 @@ def _logits(content: bytes, images: np.ndarray) -> tuple[np.ndarray | None, str]
         return interpreter.get_tensor(logit["index"]), ""
     except RuntimeError as error:
         return None, " ".join(str(error).split())
+
+
+def load_tflite(path: str, threads: int, trained: bool) -> "Network":
+    """Loads a TFLite file in the default interpreter, with its default delegate; see `Format`."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(path, num_threads=threads or None)
+    (image,), (logit,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def logits(images: np.ndarray) -> np.ndarray:
+        if logits.shape != images.shape:
+            interpreter.resize_tensor_input(image["index"], images.shape)
+            interpreter.allocate_tensors()
+            logits.shape = images.shape
+        interpreter.set_tensor(image["index"], images)
+        interpreter.invoke()
+        return interpreter.get_tensor(logit["index"])
+
+    logits.shape = None
+    return logits
+
+
+FORMATS.register(
+    Format(
+        name="tflite",
+        entry="model.tflite",
+        usage='tensorflow.lite.Interpreter("model.tflite").get_signature_runner()',
+        write=lambda source, path: export_tflite(source.model, path, source.quantize),
+        load=load_tflite,
+        missing=("tensorflow_model_optimization", "tf_keras", "keras", "lth_tf"),
+        place=3,
+    )
+)

@@ -14,6 +14,7 @@ import numpy as np
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.formats import ticket_file
+from lth_tf.formats.formats import FORMATS, Format
 from lth_tf.formats.ticket_checks import check, plain_json
 from lth_tf.formats.ticket_file import MASK, TRAINED, WEIGHTS
 from lth_tf.importing import names_function
@@ -21,6 +22,8 @@ from lth_tf.recipe import Recipe
 
 if TYPE_CHECKING:
     import tf_keras as keras
+
+    from lth_tf.formats.fresh import Network
 
 _WAY_OUT = "build the model yourself, then call ticket.apply(your_model)"
 
@@ -202,3 +205,27 @@ def _check_model(model: "keras.Model", weights: Arrays) -> None:
     for name in weights:
         if name not in variables:
             raise UserError(f"{name}: the ticket has this weight, the model has not")
+
+
+def load_ticket(path: str, threads: int, trained: bool) -> "Network":
+    """Loads a ticket and builds its network, compiled as one function; see `Format`."""
+    import tensorflow as tf
+
+    from lth_tf.formats.ticket import Ticket
+
+    model = Ticket.load(path).model(trained)
+    function = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+    return lambda images: function(tf.constant(images)).numpy()
+
+
+# This program's own format, which needs tfmot.
+FORMATS.register(
+    Format(
+        name="ticket",
+        entry="ticket.safetensors",
+        usage='lth_tf.Ticket.load("ticket.safetensors").model()',
+        write=lambda source, path: source.make_ticket().save(path),
+        load=load_ticket,
+        place=4,
+    )
+)

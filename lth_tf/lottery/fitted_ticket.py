@@ -1,4 +1,4 @@
-"""Carried: a ticket's masks and weights as they fit the network of another task.
+"""Fitted ticket: a ticket's masks and weights as they fit the network of another task.
 
 What the ticket has is taken over to the bit. What it has not is drawn: the weights that its masks
 prune, which only a control with another mask trains, and an output layer for another number of
@@ -17,19 +17,19 @@ from lth_tf.pruning.kernels import Kernel
 
 
 @dataclasses.dataclass(frozen=True)
-class Carried:
+class FittedTicket:
     """A ticket in another task's network.
 
     Attributes:
         masks: boolean masks by kernel name; those of fresh output layers are all ones.
         fresh: output layers of another shape than the ticket's.
-        told: a line on each of them.
+        notes: a line on each of them.
         kept: the ticket's weights by name, without those of fresh layers.
     """
 
     masks: Arrays
     fresh: tuple[str, ...]
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
     kept: Arrays
 
     def weights(self, initial: Mapping[str, np.ndarray]) -> Arrays:
@@ -45,7 +45,9 @@ class Carried:
         return found
 
 
-def carry(ticket: Ticket, kernels: Sequence[Kernel], initial: Mapping[str, np.ndarray]) -> Carried:
+def fit_ticket(
+    ticket: Ticket, kernels: Sequence[Kernel], initial: Mapping[str, np.ndarray]
+) -> FittedTicket:
     """Fits a ticket to a network.
 
     Args:
@@ -75,10 +77,10 @@ def carry(ticket: Ticket, kernels: Sequence[Kernel], initial: Mapping[str, np.nd
         mask = ticket.masks.get(kernel.name)
         dense = mask is None or _layer(kernel.name) in fresh
         masks[kernel.name] = np.ones(kernel.shape, bool) if dense else mask
-    return Carried(
+    return FittedTicket(
         masks=masks,
         fresh=tuple(fresh),
-        told=tuple(_told(layer, ticket, initial) for layer in fresh),
+        notes=tuple(_note(layer, ticket, initial) for layer in fresh),
         kept={name: a for name, a in ticket.weights.items() if _layer(name) not in fresh},
     )
 
@@ -87,7 +89,7 @@ def _layer(name: str) -> str:
     return name.rsplit("/", 1)[0]
 
 
-def _told(layer: str, ticket: Ticket, initial: Mapping[str, np.ndarray]) -> str:
+def _note(layer: str, ticket: Ticket, initial: Mapping[str, np.ndarray]) -> str:
     name = f"{layer}/kernel"
     there, here = (arrays[name].shape[-1] for arrays in (ticket.weights, initial))
     return f"The layer {layer} is fresh and dense: it has {here} outputs, the ticket's has {there}."

@@ -1,4 +1,4 @@
-"""Given: what an experiment has besides its recipe: a user's model function, data and ticket."""
+"""Inputs: what an experiment has besides its recipe: a user's model function, data and ticket."""
 
 import contextlib
 import dataclasses
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Given:
-    """What an experiment was given besides its recipe.
+class Inputs:
+    """What an experiment has besides its recipe.
 
     Attributes:
         make: the function that makes the network; None where the recipe's name finds it.
@@ -39,23 +39,23 @@ class Given:
     higher_is_better: bool | None = None
 
     def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
-        """Returns what is known of the data, given or named by a recipe."""
+        """Returns what is known of the data, these or those that a recipe names."""
         if self.data:
             return self.data.info
         return data.info(recipe.dataset, data_dir, recipe.scaling == "standardize")
 
     @contextlib.contextmanager
-    def shared(self) -> Iterator[Path | None]:
-        """Lends it to other processes, which `borrow` it, as a file that they map into memory.
+    def saved(self) -> Iterator[Path | None]:
+        """Writes a file for other processes, which `load` it; it is there inside the context.
 
         Raises:
             UserError: if the function cannot be sent to another process.
         """
-        if self == Given():
+        if self == Inputs():
             yield None
             return
         with tempfile.TemporaryDirectory(prefix="lth_tf_") as folder:
-            path = Path(folder) / "given"
+            path = Path(folder) / "inputs"
             try:
                 joblib.dump(self, path)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -66,16 +66,16 @@ class Given:
             yield path
 
     @staticmethod
-    def borrow(path: Path | None) -> "Given":
-        """Returns what another process lent."""
-        return Given() if path is None else joblib.load(path, mmap_mode="r")
+    def load(path: Path | None) -> "Inputs":
+        """Returns what another process saved; its arrays are mapped into memory."""
+        return Inputs() if path is None else joblib.load(path, mmap_mode="r")
 
 
-def with_data(experiment: Experiment, given: Given) -> Experiment:
-    """Returns an experiment with as many validation examples as were given, where they were."""
-    if given.data is None:
+def with_data(experiment: Experiment, inputs: Inputs) -> Experiment:
+    """Returns an experiment with the validation examples of its data, where these have any."""
+    if inputs.data is None:
         return experiment
-    return dataclasses.replace(experiment, recipe=fitted(experiment.recipe, given.data.info))
+    return dataclasses.replace(experiment, recipe=fitted(experiment.recipe, inputs.data.info))
 
 
 def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
@@ -84,10 +84,10 @@ def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
     return recipe.override(validation_size=size) if size else recipe
 
 
-def given_by(
+def inputs_of(
     recipe: Recipe, ticket: "Ticket | None" = None, higher_is_better: bool | None = None
-) -> Given:
-    """Returns the data that a recipe names as a function, made once for all, and what is given.
+) -> Inputs:
+    """Returns the data that a recipe names as a function, made once for all, with the rest.
 
     Args:
         recipe: the recipe.
@@ -99,4 +99,4 @@ def given_by(
     """
     named = names_function(recipe.dataset)
     found = data.load(recipe.dataset) if named else None
-    return Given(data=found, ticket=ticket, higher_is_better=higher_is_better)
+    return Inputs(data=found, ticket=ticket, higher_is_better=higher_is_better)

@@ -13,7 +13,7 @@ from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
-from lth_tf.lottery.fitted_ticket import Carried, carry
+from lth_tf.lottery.fitted_ticket import FittedTicket, fit_ticket
 from lth_tf.lottery.inputs import fitted
 from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.metric import ACCURACY, Metric
@@ -92,16 +92,16 @@ class Network:
         return rates(self.kernels, self.experiment.recipe)
 
     @cached_property
-    def carried(self) -> Carried:
+    def fitted_ticket(self) -> FittedTicket:
         """A transfer's ticket as it fits this network."""
-        return carry(self.ticket, self.kernels, self.initial_weights(0))
+        return fit_ticket(self.ticket, self.kernels, self.initial_weights(0))
 
     @cached_property
     def remaining(self) -> dict[int, int]:
         """The remaining weights at each level, dense network first."""
         shapes = {kernel.name: kernel.shape for kernel in self.kernels}
         if self.experiment.is_transfer:
-            left = sum(int(mask.sum()) for mask in self.carried.masks.values())
+            left = sum(int(mask.sum()) for mask in self.fitted_ticket.masks.values())
             return {0: sum(kernel.size for kernel in self.kernels), self.experiment.rounds: left}
         scope = self.experiment.recipe.scope
         counts = masks.remaining_by_round(shapes, self.rates, scope, self.experiment.rounds)

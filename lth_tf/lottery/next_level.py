@@ -62,7 +62,7 @@ def prune(training: Training, network: Network, store: Store, take: Take) -> Mas
     if training.level == 0 or network.experiment.prunes_while_training:
         ticket = make_mask_schedule(training, network).first_masks()
     elif network.experiment.is_transfer:
-        ticket = network.carried.masks
+        ticket = network.fitted_ticket.masks
     else:
         ticket = _pruned(training, network, store, take)
     masks = arm_of(training).masks(ticket, draw_of(training, network))
@@ -88,8 +88,8 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
         if training.level and not experiment.is_transfer and not experiment.prunes_while_training:
             return rewinding.weights(earlier, masks)
         theta_0 = network.initial_weights(draw.streams.key("init"))
-        carried = training.level and experiment.is_transfer
-        return network.carried.weights(theta_0) if carried else theta_0
+        from_ticket = training.level and experiment.is_transfer
+        return network.fitted_ticket.weights(theta_0) if from_ticket else theta_0
 
     return InitialState(
         iteration=rewinding.iteration,

@@ -35,7 +35,7 @@ _SAMPLE = 10_000
 
 
 class Listener(Protocol):
-    """Is told how an experiment gets on."""
+    """Hears of the progress of an experiment's trainings."""
 
     def started(self, training: Training, density: float) -> None:
         """A training starts."""
@@ -93,7 +93,7 @@ class Worker:
 
         Args:
             trainings: what to run; what one needs must be complete when its turn comes.
-            listener: is told of progress.
+            listener: hears of progress.
             should_stop: is asked at each evaluation whether to keep the state and stop.
 
         Raises:

@@ -1,21 +1,38 @@
-"""The six networks, found by name; `lth_tf.paper.recipes` has the paper's settings for each."""
+"""Networks, found by name: a file here has the builders of one family.
+
+`lth_tf.paper.recipes` has the paper's settings for its six networks; any other has the defaults of
+`Recipe`, and what flags say. A new network is a function in a file here, or in a package of one's
+own (see `lth_tf.registry`), that `--model` calls by its name:
+
+    from lth_tf.models import NETWORKS, layers
+
+    @NETWORKS.register
+    def shallow(image_shape, classes, seed, dropout=0.0, width=1.0, scaling=layers.UNIT):
+        import tf_keras as keras
+
+        init = layers.Initializers(seed)
+        images = keras.Input(image_shape, name="images")
+        x = keras.layers.Flatten(name="flatten")(layers.scale(images, scaling))
+        x = layers.hidden(x, layers.scaled(300, width), "dense1", init, dropout)
+        return keras.Model(images, layers.output(x, classes, init), name="shallow")
+
+The modules that register networks import TensorFlow inside functions only: the flags' help lists
+their names.
+"""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import tf_keras as keras
-
-from lth_tf.errors import UserError
-from lth_tf.models import conv, lenet, resnet, vgg
 from lth_tf.models.layers import UNIT, Scaling
+from lth_tf.registry import Registry
 
-NETWORKS: dict[str, Callable[..., keras.Model]] = {
-    "lenet": lenet.lenet,
-    "conv2": conv.conv2,
-    "conv4": conv.conv4,
-    "conv6": conv.conv6,
-    "resnet18": resnet.resnet18,
-    "vgg19": vgg.vgg19,
-}
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+# Builders, whose arguments are those of `build` but for the name.
+NETWORKS: "Registry[Callable[..., keras.Model]]" = Registry(
+    "model", __name__, "package.module:function"
+)
 
 
 def build(
@@ -26,8 +43,10 @@ def build(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: Scaling = UNIT,
-) -> keras.Model:
-    """Builds a network by name, as a functional model with Glorot normal initial weights.
+) -> "keras.Model":
+    """Builds a network by name, as a functional model with initial weights from a seed.
+
+    The paper's have Glorot normal ones.
 
     Args:
         name: one of `NETWORKS`.
@@ -41,6 +60,4 @@ def build(
     Raises:
         UserError: if there is no network of that name.
     """
-    if name not in NETWORKS:
-        raise UserError(f"--model={name}: must be one of {', '.join(NETWORKS)}")
     return NETWORKS[name](image_shape, classes, seed, dropout, width, scaling)

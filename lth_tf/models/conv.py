@@ -4,11 +4,15 @@ Conv-6: a 4x4x256 flatten gives 2,261,184 kernel weights where the paper's table
 densities that the paper prints for its rounds (26.4 %, 15.1 %) fit 2.26M, so that is what it is.
 """
 
-import tf_keras as keras
+from typing import TYPE_CHECKING
 
-from lth_tf.models import layers
+from lth_tf.models import NETWORKS, layers
+
+if TYPE_CHECKING:
+    import tf_keras as keras
 
 
+@NETWORKS.register
 def conv2(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -16,11 +20,12 @@ def conv2(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
-) -> keras.Model:
+) -> "keras.Model":
     """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
     return _conv("conv2", (64,), image_shape, classes, seed, dropout, width, scaling)
 
 
+@NETWORKS.register
 def conv4(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -28,11 +33,12 @@ def conv4(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
-) -> keras.Model:
+) -> "keras.Model":
     """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
     return _conv("conv4", (64, 128), image_shape, classes, seed, dropout, width, scaling)
 
 
+@NETWORKS.register
 def conv6(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -40,7 +46,7 @@ def conv6(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
-) -> keras.Model:
+) -> "keras.Model":
     """Builds Conv-6: 2,261,184 kernel weights on CIFAR-10.
 
     Dropout stands after each hidden dense layer. The arguments are those of `lth_tf.models.build`.
@@ -57,7 +63,9 @@ def _conv(
     dropout: float,
     width: float,
     scaling: layers.Scaling,
-) -> keras.Model:
+) -> "keras.Model":
+    import tf_keras as keras
+
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images, scaling)

@@ -6,10 +6,13 @@ layer, so that a network and its exported ticket need no preparation outside.
 
 import dataclasses
 import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras as keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,8 +41,10 @@ class Initializers:
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def __call__(self, layer: str) -> keras.initializers.Initializer:
+    def __call__(self, layer: str) -> "keras.initializers.Initializer":
         """Returns the initialiser of a layer's kernel, by the layer's name."""
+        import tf_keras as keras
+
         sequence = np.random.SeedSequence([self._seed, zlib.crc32(layer.encode())])
         return keras.initializers.GlorotNormal(seed=int(sequence.generate_state(1)[0] >> 1))
 
@@ -49,8 +54,10 @@ def scaled(units: int, width: float) -> int:
     return max(1, round(units * width))
 
 
-def scale(images: tf.Tensor, scaling: Scaling = UNIT) -> tf.Tensor:
+def scale(images: "tf.Tensor", scaling: Scaling = UNIT) -> "tf.Tensor":
     """Scales images with values 0-255; the paper leaves the scaling open."""
+    import tf_keras as keras
+
     if scaling == UNIT:
         return keras.layers.Rescaling(1 / 255, name="scale")(images)
     factors = [1 / (255 * deviation) for deviation in scaling.deviation]
@@ -58,26 +65,34 @@ def scale(images: tf.Tensor, scaling: Scaling = UNIT) -> tf.Tensor:
     return keras.layers.Rescaling(factors, offsets, name="scale")(images)
 
 
-def hidden(x: tf.Tensor, units: int, name: str, init: Initializers, dropout: float) -> tf.Tensor:
+def hidden(
+    x: "tf.Tensor", units: int, name: str, init: Initializers, dropout: float
+) -> "tf.Tensor":
     """Adds a dense ReLU layer, with dropout behind it if the rate is above 0."""
+    import tf_keras as keras
+
     x = keras.layers.Dense(units, activation="relu", kernel_initializer=init(name), name=name)(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name=f"{name}_dropout")(x)
     return x
 
 
-def output(x: tf.Tensor, classes: int, init: Initializers) -> tf.Tensor:
+def output(x: "tf.Tensor", classes: int, init: Initializers) -> "tf.Tensor":
     """Adds the output layer: one float32 logit for each class, whatever the precision policy."""
+    import tf_keras as keras
+
     return keras.layers.Dense(
         classes, kernel_initializer=init("output"), dtype="float32", name="output"
     )(x)
 
 
-def batch_norm_relu(x: tf.Tensor, name: str, relu: bool = True) -> tf.Tensor:
+def batch_norm_relu(x: "tf.Tensor", name: str, relu: bool = True) -> "tf.Tensor":
     """Adds batch normalisation, and a ReLU if asked for.
 
     Keras's momentum of 0.99 averages over about 100 iterations, in which a learning rate of 0.1
     changes the network beyond recognition; 0.9 is what PyTorch has.
     """
+    import tf_keras as keras
+
     x = keras.layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x

@@ -2,17 +2,19 @@
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tf_keras as keras
 
 from lth_tf.errors import UserError
 
-ModelFunction = Callable[[], keras.Model]
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+ModelFunction = Callable[[], "keras.Model"]
 
 
-def build_own(make: ModelFunction, name: str, seed: int) -> keras.Model:
+def build_own(make: ModelFunction, name: str, seed: int) -> "keras.Model":
     """Builds a user's network.
 
     Its initialisers draw from Keras's own seed, which is set; NumPy's and Python's generators are
@@ -26,6 +28,8 @@ def build_own(make: ModelFunction, name: str, seed: int) -> keras.Model:
     Raises:
         UserError: if it returns something else.
     """
+    import tf_keras as keras
+
     python, numpy = random.getstate(), np.random.get_state()
     try:
         # Layers without a name are numbered; they must have the same numbers each time.
@@ -40,6 +44,8 @@ def build_own(make: ModelFunction, name: str, seed: int) -> keras.Model:
 
 
 def _check(model: Any, what: str) -> None:
+    import tf_keras as keras
+
     if not isinstance(model, keras.Model):
         if type(model).__module__.split(".")[0] == "keras":
             raise UserError(

@@ -4,12 +4,16 @@ Projection (1x1) shortcuts are needed to reach the paper's counts; the 274K of i
 variables, batch normalisation's included.
 """
 
-import tensorflow as tf
-import tf_keras as keras
+from typing import TYPE_CHECKING
 
-from lth_tf.models import layers
+from lth_tf.models import NETWORKS, layers
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tf_keras as keras
 
 
+@NETWORKS.register
 def resnet18(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -17,11 +21,13 @@ def resnet18(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
-) -> keras.Model:
+) -> "keras.Model":
     """Builds ResNet-18: 270,896 kernel weights on CIFAR-10, 267,696 of them prunable.
 
     Dropout stands before the output layer. The arguments are those of `lth_tf.models.build`.
     """
+    import tf_keras as keras
+
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = _conv(layers.scale(images, scaling), layers.scaled(16, width), 3, 1, "stem", init)
@@ -38,8 +44,10 @@ def resnet18(
 
 
 def _block(
-    x: tf.Tensor, filters: int, stride: int, name: str, init: layers.Initializers
-) -> tf.Tensor:
+    x: "tf.Tensor", filters: int, stride: int, name: str, init: layers.Initializers
+) -> "tf.Tensor":
+    import tf_keras as keras
+
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
         shortcut = _conv(x, filters, 1, stride, f"{name}_shortcut", init)
@@ -53,8 +61,10 @@ def _block(
 
 
 def _conv(
-    x: tf.Tensor, filters: int, size: int, stride: int, name: str, init: layers.Initializers
-) -> tf.Tensor:
+    x: "tf.Tensor", filters: int, size: int, stride: int, name: str, init: layers.Initializers
+) -> "tf.Tensor":
+    import tf_keras as keras
+
     return keras.layers.Conv2D(
         filters, size, stride, "same", use_bias=False, kernel_initializer=init(name), name=name
     )(x)

@@ -4,13 +4,17 @@ Sixteen convolutions without bias, batch normalisation behind each, no max-pool 
 then average pooling and one dense layer.
 """
 
-import tf_keras as keras
+from typing import TYPE_CHECKING
 
-from lth_tf.models import layers
+from lth_tf.models import NETWORKS, layers
+
+if TYPE_CHECKING:
+    import tf_keras as keras
 
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 
 
+@NETWORKS.register
 def vgg19(
     image_shape: tuple[int, int, int],
     classes: int,
@@ -18,11 +22,13 @@ def vgg19(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
-) -> keras.Model:
+) -> "keras.Model":
     """Builds VGG-19: 20,024,000 kernel weights on CIFAR-10, 20,018,880 of them prunable.
 
     Dropout stands before the output layer. The arguments are those of `lth_tf.models.build`.
     """
+    import tf_keras as keras
+
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images, scaling)

@@ -4,10 +4,9 @@ Frankle & Carbin, "The Lottery Ticket Hypothesis", ICLR 2019 (arXiv 1803.03635 v
 """
 
 import dataclasses
-import difflib
 
-from lth_tf.errors import UserError
 from lth_tf.importing import names_function
+from lth_tf.models import NETWORKS
 from lth_tf.recipe import Recipe
 
 LENET = Recipe(
@@ -98,24 +97,19 @@ RECIPES = {
 
 
 def paper_recipe(name: str) -> Recipe:
-    """Returns the paper's recipe for a network, or the default one for a user's.
+    """Returns the paper's recipe for a network, or the default one for any other.
 
     Args:
-        name: one of `RECIPES`, or `package.module:function`.
+        name: one of `lth_tf.models.NETWORKS`, or `package.module:function`.
 
     Raises:
         UserError: if there is no network of that name.
     """
-    if names_function(name):
-        return Recipe(model=name)
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        known = ", ".join(RECIPES)
-        raise UserError(
-            f"--model={name}: must be one of {known}, or package.module:function{meant}"
-        )
-    return RECIPES[name]
+    if name in RECIPES:
+        return RECIPES[name]
+    if not names_function(name):
+        NETWORKS[name]
+    return Recipe(model=name)
 
 
 def differences(recipe: Recipe, other: Recipe) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lth_tf.machine import memory, processor, usable_cores
+from lth_tf.registry import plugin_versions
 from lth_tf.runs.settings import Settings
 
 _PACKAGES = ("lth_tf", "tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy")
@@ -47,7 +48,8 @@ def _versions() -> dict[str, str]:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed as a package"
-    return found
+    # Users' packages, whose arms, criteria and so on the run may have used.
+    return {**found, **plugin_versions()}
 
 
 def _git_revision() -> str | None:

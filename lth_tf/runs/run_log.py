@@ -35,7 +35,7 @@ class _FileHandler(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
+def full_disk_named(folder: Path) -> Iterator[None]:
     """Names the run directory where the system, refusing to write, names no file."""
     try:
         yield

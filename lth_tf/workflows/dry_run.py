@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lth_tf.formats.ticket import Ticket
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.rewinding import rewinding_for
-from lth_tf.paper.recipes import paper_recipe
+from lth_tf.paper.recipes import RECIPES, paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
@@ -19,7 +19,7 @@ from lth_tf.workflows.estimate import estimate
 
 
 def print_preview(
-    experiment: Experiment, folder: Path, data_dir: str | None, console: Console, given: Given
+    experiment: Experiment, folder: Path, data_dir: str | None, console: Console, inputs: Inputs
 ) -> None:
     """Prints an experiment's recipe, its plan with densities, and what it will take.
 
@@ -28,21 +28,21 @@ def print_preview(
         folder: its run directory; trainings that are finished there are marked.
         data_dir: TFDS's folder, its own default if None.
         console: where to print.
-        given: what the experiment was given besides its recipe.
+        inputs: what the experiment has besides its recipe.
 
     Raises:
         UserError: if the recipe does not fit the data set or the network.
     """
     recipe = experiment.recipe
-    info = given.info(recipe, data_dir)
-    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
+    info = inputs.info(recipe, data_dir)
+    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
     network.check()
     store = Store(folder)
     plan = make_plan(experiment)
     done = {training for training in plan if store.is_done(training)}
-    console.print(_recipe_table(recipe.to_json(), *_compared(recipe, given.ticket)))
+    console.print(_recipe_table(recipe.to_json(), *_compared(recipe, inputs.ticket)))
     console.print(_plan_table(network, experiment))
-    for line in network.carried.told if given.ticket else ():
+    for line in network.fitted_ticket.notes if inputs.ticket else ():
         console.print(line)
     expected = estimate(network, [store.result(training) for training in plan if training in done])
     left = len(plan) - len(done)
@@ -59,7 +59,8 @@ def _compared(recipe: Recipe, ticket: Ticket | None) -> tuple[dict[str, Any], st
     """Returns the recipe that this one is shown beside, and what it is."""
     if ticket:
         return ticket.recipe.to_json(), "the ticket's"
-    return paper_recipe(recipe.model).to_json(), "paper"
+    whose = "paper" if recipe.model in RECIPES else "default"
+    return paper_recipe(recipe.model).to_json(), whose
 
 
 def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> Table:

@@ -8,7 +8,7 @@ from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.data import OwnData
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import name_of
-from lth_tf.lottery.inputs import Given, fitted
+from lth_tf.lottery.inputs import Inputs, fitted
 from lth_tf.lottery.tickets import ticket
 from lth_tf.models.own import ModelFunction
 from lth_tf.recipe import Recipe
@@ -128,10 +128,12 @@ def find_tickets(
         UserError: if the model cannot be pruned, the data do not fit, a loss is not finite, or the
             folder has another experiment. What is finished stays.
     """
-    given = Given(model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better)
+    inputs = Inputs(
+        model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better
+    )
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(
-        recipe=fitted(recipe, given.data.info),
+        recipe=fitted(recipe, inputs.data.info),
         rounds=rounds,
         replicates=replicates,
         seed=seed,
@@ -140,5 +142,5 @@ def find_tickets(
         reinits=reinits,
     )
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
-    run_experiment(experiment, folder, settings, given=given)
+    run_experiment(experiment, folder, settings, inputs=inputs)
     return Found(folder)

@@ -1,8 +1,7 @@
 """Running an experiment from beginning to end, in its run directory."""
 
-import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,26 +11,20 @@ from lth_tf.analysis.report.report import write_report
 from lth_tf.analysis.report.results_table import results_table
 from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
-from lth_tf.lottery.inputs import Given, given_by
+from lth_tf.lottery.inputs import Inputs, inputs_of
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.progress import ProgressListener, make_console
-from lth_tf.lottery.schedulers.processes import run_parallel
-from lth_tf.lottery.worker import Worker
+from lth_tf.lottery.schedulers import Scheduler
+from lth_tf.lottery.schedulers.in_turn import InTurn, follow
+from lth_tf.lottery.schedulers.processes import Processes
 from lth_tf.metric import Metric
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.provenance import describe_start
 from lth_tf.runs.results import Result
-from lth_tf.runs.run_log import full_disk_told, run_log
+from lth_tf.runs.run_log import full_disk_named, run_log
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
-from lth_tf.training.distribution import (
-    count_gpus,
-    gpu_names,
-    leave_gpus,
-    make_strategy,
-    set_threads,
-    use_gpus_sparingly,
-)
+from lth_tf.training.distribution import gpu_names, make_strategy
 from lth_tf.training.rewind import set_weights
 from lth_tf.training.team import Team
 
@@ -43,7 +36,7 @@ def run_experiment(
     folder: Path,
     settings: Settings | None = None,
     *,
-    given: Given | None = None,
+    inputs: Inputs | None = None,
     export_saved_model: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     flags: Sequence[str] = (),
@@ -57,7 +50,7 @@ def run_experiment(
         folder: the run directory; made if it is not there, continued if it is.
         settings: how to run it. Several jobs are started by `multiprocessing`'s spawn: a script
             that calls this with more than one needs its `if __name__ == "__main__"`.
-        given: a model function and data, where the recipe's names do not find them.
+        inputs: a model function and data, where the recipe's names do not find them.
         export_saved_model: whether to export each level's trained network as well.
         should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
@@ -74,38 +67,27 @@ def run_experiment(
     """
     console = console or make_console()
     settings = settings or Settings()
-    if settings.jobs == 1:
-        set_threads(settings.threads)
-        use_gpus_sparingly()
-    else:
-        leave_gpus()
-    strategy = make_strategy(settings.distribution)
-    team = Team(strategy)
-    # Once, before anything is written: data that must be downloaded, or cannot be, show here.
-    given = given or given_by(experiment.recipe)
-    info = given.info(experiment.recipe, settings.data_dir)
-    network = Network(experiment, info, given.make, given.ticket, given.higher_is_better)
-    network.check(strategy.num_replicas_in_sync)
-    examples = given.data or data.load(experiment.recipe.dataset, settings.data_dir)
-    augmentation(experiment.recipe.augment).check(examples.examples[0])
+    scheduler = _choose_scheduler(settings)
+    scheduler.prepare(settings)
+    team = Team(make_strategy(settings.distribution))
+    inputs = inputs or inputs_of(experiment.recipe)
+    network = _checked_network(experiment, inputs, settings)
     if not team.is_chief:
-        _follow(network, given, settings, team, should_stop, console)
+        console.print(f"Worker {team.index} of {team.size}; see worker 0, the chief, for the run.")
+        follow(network, inputs, settings, should_stop)
         return []
     store = Store(folder)
-    with full_disk_told(folder), store.lock(), run_log(folder / "run.log", console):
+    with full_disk_named(folder), store.lock(), run_log(folder / "run.log", console):
         with files.writing(folder / "run.log"):
             on_log_file(folder / "run.log")
         start = describe_start(flags, settings, gpu_names())
-        store.begin(experiment, info, start, network.described)
-        if given.ticket:
-            store.keep_ticket(given.ticket)
-            for line in network.carried.told:
-                _log.info(line)
+        store.begin(experiment, network.data, start, network.described)
+        _keep_ticket(network, store)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
         with ProgressListener(console, experiment, pending, network.metric) as listener:
-            _run_pending(network, given, store, settings, team, pending, listener, should_stop)
+            scheduler(network, inputs, store, settings).run(pending, listener, should_stop)
         if export_saved_model:
             _export_all(store, network, plan)
         results = store.update_results()
@@ -113,59 +95,30 @@ def run_experiment(
     return results
 
 
-def _run_pending(
-    network: Network,
-    given: Given,
-    store: Store,
-    settings: Settings,
-    team: Team,
-    pending: Sequence[Training],
-    listener: ProgressListener,
-    should_stop: Callable[[], bool],
-) -> None:
-    if settings.jobs > 1:
-        run_parallel(
-            network.experiment, given, pending, store, settings, count_gpus(), listener, should_stop
-        )
-        return
-    with team.holding():
-        team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
-        worker = Worker(network, store, settings, given.data) if pending else None
-        if worker:
-            worker.run(_in_turn(pending, store, team, should_stop), listener, should_stop)
+def _choose_scheduler(settings: Settings) -> type[Scheduler]:
+    return Processes if settings.jobs > 1 else InTurn
 
 
-def _in_turn(
-    pending: Sequence[Training], store: Store, team: Team, should_stop: Callable[[], bool]
-) -> Iterator[Training]:
-    """Yields trainings one after another; each is finished when the next is asked for."""
-    for training in pending:
-        _heed(should_stop, team)
-        yield training
-        store.update_results()
+def _checked_network(experiment: Experiment, inputs: Inputs, settings: Settings) -> Network:
+    """Makes the network and checks all that can be wrong before anything is written.
+
+    Data that must be downloaded, or cannot be, show here.
+    """
+    recipe = experiment.recipe
+    info = inputs.info(recipe, settings.data_dir)
+    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
+    network.check(make_strategy(settings.distribution).num_replicas_in_sync)
+    examples = inputs.data or data.load(recipe.dataset, settings.data_dir)
+    augmentation(recipe.augment).check(examples.examples[0])
+    return network
 
 
-def _follow(
-    network: Network,
-    given: Given,
-    settings: Settings,
-    team: Team,
-    should_stop: Callable[[], bool],
-    console: Console,
-) -> None:
-    """Takes part in the trainings that the team's chief runs."""
-    console.print(f"Worker {team.index} of {team.size}; the chief, worker 0, tells of the run.")
-    with team.holding():
-        _, pending = team.share_arrays({}, None)
-        worker = Worker(network, None, settings, given.data) if pending else None
-        for fields in pending:
-            _heed(should_stop, team)
-            worker.follow(Training(*fields), should_stop)
-
-
-def _heed(should_stop: Callable[[], bool], team: Team) -> None:
-    if team.any(should_stop())[0]:
-        raise KeyboardInterrupt
+def _keep_ticket(network: Network, store: Store) -> None:
+    """Copies a transfer's ticket to the run directory, and says what does not fit."""
+    if network.ticket:
+        store.keep_ticket(network.ticket)
+        for line in network.fitted_ticket.notes:
+            _log.info(line)
 
 
 def _conclude(results: Sequence[Result], metric: Metric, folder: Path, console: Console) -> None:

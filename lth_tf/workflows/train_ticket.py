@@ -10,7 +10,7 @@ from lth_tf.data import OwnData
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import name_of
-from lth_tf.lottery.inputs import Given, given_by, with_data
+from lth_tf.lottery.inputs import Inputs, inputs_of, with_data
 from lth_tf.models.own import ModelFunction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import TICKET, TRANSFER, Experiment
@@ -131,9 +131,9 @@ def train_ticket(
     experiment = transfer(
         ticket, changes, replicates=replicates, arms=tuple(arms), reinits=reinits, seed=seed
     )
-    found = Given(data=own_data) if own_data else given_by(experiment.recipe)
-    given = Given(model_fn, found.data, ticket, higher_is_better)
-    experiment = with_data(experiment, given)
+    found = Inputs(data=own_data) if own_data else inputs_of(experiment.recipe)
+    inputs = Inputs(model_fn, found.data, ticket, higher_is_better)
+    experiment = with_data(experiment, inputs)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
-    run_experiment(experiment, folder, settings, given=given)
+    run_experiment(experiment, folder, settings, inputs=inputs)
     return Found(folder)

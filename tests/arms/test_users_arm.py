@@ -1,6 +1,7 @@
 """An arm of a user's package is one file: it is trained, drawn in the report and in results.csv."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,13 @@ def test_it_is_trained_from_its_weights_and_listed(ran):
     assert [row["arm"] for row in rows] == ["dense", "halved_0", "reinit_0", "ticket"]
     assert len({row["validation_loss_at_early_stop"] for row in rows}) == 4
     assert "halved: the ticket, its initial weights halved" in " ".join(ran[1].stdout.split())
+
+
+def test_the_version_of_its_package_is_recorded_and_shown(ran):
+    folder = ran[0] / "good"
+    (start,) = json.loads((folder / "experiment.json").read_text())["starts"]
+    assert start["versions"]["users"] == "1.0"
+    assert "users 1.0" in (folder / "report/report.md").read_text()
 
 
 def test_it_is_in_figures_and_tables_behind_the_others(ran):

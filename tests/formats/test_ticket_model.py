@@ -71,7 +71,7 @@ def test_the_model_of_a_known_network_has_all_its_weights(name, trained):
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
-        ({"recipe": {"model": "mine"}}, "recipe.model must be one of lenet, .* found mine; "),
+        ({"recipe": {"model": "mine"}}, "recipe.model must be one of conv2, .* found mine; "),
         ({}, "has no recipe.model"),
         ({"recipe": {"model": "lenet"}}, "has no data.image_shape"),
     ],

@@ -12,7 +12,8 @@ from lth_tf import models
 from lth_tf.models import layers
 from lth_tf.paper.recipes import RECIPES, paper_recipe
 
-def build(image_shape, classes, seed, dropout, width, scaling):
+@models.NETWORKS.register
+def normalised(image_shape, classes, seed, dropout, width, scaling):
     init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images, scaling)
@@ -27,7 +28,7 @@ def build(image_shape, classes, seed, dropout, width, scaling):
 recipe = paper_recipe("lenet").override(
     model="normalised", augment="flip_crop", prune_conv=0.2, batch_size=20
 )
-models.NETWORKS["normalised"], RECIPES["normalised"] = build, recipe
+RECIPES["normalised"] = recipe
 """
 NETWORKS = {"lenet": "", "normalised": NORMALISED}
 SEEDS = {"lenet": 1, "normalised": 2}  # of the moments; any others must do as well

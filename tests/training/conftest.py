@@ -170,7 +170,7 @@ def data():
 def make(data, monkeypatch):
     """Makes settings: the tiny recipe with some fields changed."""
     for name, network in NETWORKS.items():
-        monkeypatch.setitem(models.NETWORKS, name, network)
+        monkeypatch.setitem(models.NETWORKS._entries, name, network)
     return lambda **fields: Setting(RECIPE.override(**fields), data)
 
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 import lth_tf
 from lth_tf import UserError, find_tickets, main
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.metric import Metric
 from lth_tf.runs.store import Store
@@ -134,12 +134,12 @@ def test_by_name_in_two_jobs_it_is_the_same(found, mine, tmp_path, outcome):
 def test_noise_goes_on_where_it_stopped(found, mine, tmp_path, outcome):
     """Keras's own random layers, too, have the noise of their iteration."""
     experiment = Store(found.folder).experiment()
-    given = Given(mine.network, lth_tf.OwnData.of(*mine.data()))
+    inputs = Inputs(mine.network, lth_tf.OwnData.of(*mine.data()))
     asked = iter([False] * 3 + [True] * 9)
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(experiment, tmp_path / "e", given=given, should_stop=lambda: next(asked))
+        run_experiment(experiment, tmp_path / "e", inputs=inputs, should_stop=lambda: next(asked))
     assert list((tmp_path / "e").glob("replicate_00/level_00/dense/checkpoint.safetensors"))
-    run_experiment(experiment, tmp_path / "e", given=given)
+    run_experiment(experiment, tmp_path / "e", inputs=inputs)
     assert outcome(tmp_path / "e") == outcome(found.folder)
 
 

@@ -1,7 +1,7 @@
-"""Jobs: trainings of a plan whose needs are met run at the same time, in processes of their own.
+"""Several trainings at the same time, each in a process of its own with its share of the devices.
 
-Each job is a pool of one process, so that one that dies takes no other with it. Nothing here
-imports TensorFlow before a job's process has its GPU, threads and log file.
+Each of the jobs is a pool of one process, so that one that dies takes no other with it. Nothing
+here imports TensorFlow before a job's process has its GPU, threads and log file.
 """
 
 import concurrent.futures
@@ -17,15 +17,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.managers import SyncManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lth_tf import files
 from lth_tf.errors import UserError
-from lth_tf.lottery.inputs import Given
+from lth_tf.lottery.inputs import Inputs
+from lth_tf.lottery.schedulers import Scheduler
 from lth_tf.machine import gpu_of_job
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
+
+if TYPE_CHECKING:
+    from lth_tf.lottery.worker import Listener, Worker
 
 _log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds
@@ -34,74 +38,76 @@ _TAIL = 15  # lines of a failed job's log that are shown
 _Pool = concurrent.futures.ProcessPoolExecutor
 
 
-def run_parallel(
-    experiment: Experiment,
-    given: Given,
-    pending: Sequence[Training],
-    store: Store,
-    settings: Settings,
-    gpus: int,
-    listener: Any,
-    should_stop: Callable[[], bool],
-) -> None:
+class Processes(Scheduler):
     """Runs trainings in `settings.jobs` processes, each as soon as its needs are met.
 
-    Args:
-        experiment: what to run.
-        given: what it was given besides its recipe.
-        pending: the trainings that are not complete, in the plan's order.
-        store: where results go.
-        settings: how to run.
-        gpus: number of GPUs, shared out among the jobs.
-        listener: is told of progress, in this process; see `worker.Listener`.
-        should_stop: says whether to stop all jobs at their next evaluation.
-
-    Raises:
-        UserError: if a training failed; those that do not need it have been run.
-        KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
+    A training that fails stops no other, but for those that need it.
     """
-    context = multiprocessing.get_context("spawn")
-    with given.shared() as lent, SyncManager(ctx=context) as manager:
-        Scheduler(experiment, lent, pending, store, settings, gpus, manager).run(
-            listener, should_stop
-        )
+
+    @staticmethod
+    def prepare(settings: Settings) -> None:
+        """See `Scheduler`."""
+        from lth_tf.training.distribution import leave_gpus
+
+        leave_gpus()
+
+    def run(
+        self,
+        pending: Sequence[Training],
+        listener: "Listener",
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """See `Scheduler`."""
+        from lth_tf.training.distribution import count_gpus
+
+        with self._inputs.saved() as inputs, _start_manager() as manager:
+            source = _Source(self._network.experiment, inputs, self._store.folder, self._settings)
+            _Jobs(source, pending, count_gpus(), manager).run(listener, should_stop)
 
 
-class Scheduler:
-    """Gives each job the next training whose needs are met."""
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """What a job's process makes its worker of.
+
+    Attributes:
+        experiment: what to run.
+        inputs: the file of its `Inputs`; None where its recipe says all.
+        folder: the run directory.
+        settings: how to run.
+    """
+
+    experiment: Experiment
+    inputs: Path | None
+    folder: Path
+    settings: Settings
+
+
+class _Jobs:
+    """The processes; each is given the next training whose needs are met."""
 
     def __init__(
-        self,
-        experiment: Experiment,
-        lent: Path | None,
-        pending: Sequence[Training],
-        store: Store,
-        settings: Settings,
-        gpus: int,
-        manager: SyncManager,
+        self, source: _Source, pending: Sequence[Training], gpus: int, manager: SyncManager
     ) -> None:
-        self._store = store
-        self._experiment = experiment
+        self._store = Store(source.folder)
+        self._experiment = source.experiment
         self._waiting = list(pending)
         self._failed: dict[Training, str] = {}
         self._running: dict[concurrent.futures.Future, tuple[Training, int]] = {}
         self._events = manager.Queue()
         self._stop = manager.Event()
-        self._work = functools.partial(
-            _run_training, experiment, lent, store.folder, settings, self._events, self._stop
-        )
+        self._work = functools.partial(_run_training, source, self._events, self._stop)
         self._gpus = gpus
-        self._pools = [self._new_pool(job) for job in range(settings.jobs)]
+        self._pools = [self._new_pool(job) for job in range(source.settings.jobs)]
 
-    def run(self, listener: Any, should_stop: Callable[[], bool]) -> None:
-        """Runs everything that can be run; see `run_parallel`."""
+    def run(self, listener: "Listener", should_stop: Callable[[], bool]) -> None:
+        """Runs everything that can be run."""
         try:
             while self._start_ready() or self._running:
                 concurrent.futures.wait(self._running, _POLL, concurrent.futures.FIRST_COMPLETED)
                 if should_stop():
                     self._stop.set()
                 self._collect()
-                for name, *arguments in self._heard():
+                for name, *arguments in self._events_so_far():
                     getattr(listener, name)(*arguments)
         finally:
             self._stop.set()
@@ -136,7 +142,7 @@ class Scheduler:
         parent = self._experiment.parent(training)
         return parent is None or self._store.is_done(parent)
 
-    def _heard(self) -> Iterator[tuple]:
+    def _events_so_far(self) -> Iterator[tuple]:
         while True:
             try:
                 yield self._events.get_nowait()
@@ -157,42 +163,42 @@ class Scheduler:
             _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
 
 
-def _run_training(
-    experiment: Experiment,
-    lent: Path | None,
-    folder: Path,
-    settings: Settings,
-    events: Any,
-    stop: Any,
-    training: Training,
-) -> None:
+def _start_manager() -> SyncManager:
+    """Starts the process that has the queue of events."""
+    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
+    manager.start(_watch_parent)
+    return manager
+
+
+def _run_training(source: _Source, events: Any, stop: Any, training: Training) -> None:
     """Runs one training in a job's process."""
     try:
-        _worker(experiment, lent, folder, settings).run([training], _Forward(events), stop.is_set)
+        _worker(source).run([training], _Forward(events), stop.is_set)
     except KeyboardInterrupt:
         if not stop.is_set():
             raise
 
 
 @functools.cache
-def _worker(experiment: Experiment, lent: Path | None, folder: Path, settings: Settings) -> Any:
+def _worker(source: _Source) -> "Worker":
     """Returns this process's worker: its model is built once."""
-    from lth_tf.lottery.inputs import Given
     from lth_tf.lottery.network import Network
     from lth_tf.lottery.worker import Worker
     from lth_tf.training.distribution import set_threads, use_gpus_sparingly
 
-    set_threads(settings.threads_per_job)
+    set_threads(source.settings.threads_per_job)
     use_gpus_sparingly()
-    store = Store(folder)
-    given = Given.borrow(lent)
-    network = Network(experiment, store.data(), given.make, given.ticket, given.higher_is_better)
-    return Worker(network, store, settings, given.data)
+    store = Store(source.folder)
+    inputs = Inputs.load(source.inputs)
+    network = Network(
+        source.experiment, store.data(), inputs.make, inputs.ticket, inputs.higher_is_better
+    )
+    return Worker(network, store, source.settings, inputs.data)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Forward:
-    """Sends what a listener is told to the process that started the jobs."""
+    """Sends a job's progress to the process that started the jobs, which has the listener."""
 
     events: Any
 
@@ -216,6 +222,10 @@ def _begin_job(log: Path, job: int, gpus: int) -> None:
     # Ctrl-C goes to the whole group; the process that started the jobs tells them when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _watch_parent()
+
+
+def _watch_parent() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

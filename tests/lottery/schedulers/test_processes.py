@@ -49,6 +49,7 @@ def test_jobs_end_with_the_process_that_started_them(start, wait_for, tmp_path):
     logs = [tmp_path / f"e/job_{number}.log" for number in (0, 1)]
     assert all(processes_writing_to(log) for log in logs)
     process.kill()
+    logs.append(tmp_path / "log")  # that of the process itself, and of the one with the queue
     deadline = time.monotonic() + 20
     while any(processes_writing_to(log) for log in logs):
         assert time.monotonic() < deadline, "a job outlives the process that started it"

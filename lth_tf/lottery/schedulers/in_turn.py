@@ -1,0 +1,83 @@
+"""One training after another, in this process.
+
+A training may be spread over several machines (`--distribution=multi_worker`). Then each of them
+runs this program: the chief schedules as if it were alone, and the others `follow` it.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+from lth_tf.lottery.inputs import Inputs
+from lth_tf.lottery.network import Network
+from lth_tf.lottery.schedulers import Scheduler
+from lth_tf.lottery.worker import Listener, Worker
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.settings import Settings
+from lth_tf.training.distribution import make_strategy, set_threads, use_gpus_sparingly
+from lth_tf.training.team import Team
+
+
+class InTurn(Scheduler):
+    """Runs trainings in the plan's order, with all devices for each."""
+
+    @staticmethod
+    def prepare(settings: Settings) -> None:
+        """See `Scheduler`."""
+        set_threads(settings.threads)
+        use_gpus_sparingly()
+
+    def run(
+        self,
+        pending: Sequence[Training],
+        listener: Listener,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """See `Scheduler`."""
+        team = Team(make_strategy(self._settings.distribution))
+        with team.holding():
+            team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
+            if not pending:
+                return
+            worker = Worker(self._network, self._store, self._settings, self._inputs.data)
+            worker.run(self._in_turn(pending, team, should_stop), listener, should_stop)
+
+    def _in_turn(
+        self, pending: Sequence[Training], team: Team, should_stop: Callable[[], bool]
+    ) -> Iterator[Training]:
+        """Yields trainings one after another; each is complete when the next is asked for."""
+        for training in pending:
+            _stop_if_asked(team, should_stop)
+            yield training
+            self._store.update_results()
+
+
+def follow(
+    network: Network, inputs: Inputs, settings: Settings, should_stop: Callable[[], bool]
+) -> None:
+    """Takes part in the trainings that the chief runs, in a worker that is not the chief.
+
+    Args:
+        network: the experiment's network.
+        inputs: what the experiment has besides its recipe.
+        settings: how to run, the same in all workers.
+        should_stop: is asked at each evaluation whether all workers are to stop.
+
+    Raises:
+        UserError: if another worker has ended, or a loss is not finite.
+        KeyboardInterrupt: if any worker was asked to stop.
+    """
+    team = Team(make_strategy(settings.distribution))
+    with team.holding():
+        _, pending = team.share_arrays({}, None)
+        if not pending:
+            return
+        worker = Worker(network, None, settings, inputs.data)
+        for fields in pending:
+            _stop_if_asked(team, should_stop)
+            worker.follow(Training(*fields), should_stop)
+
+
+def _stop_if_asked(team: Team, should_stop: Callable[[], bool]) -> None:
+    """Stops all workers together if any of them was asked to."""
+    if team.any(should_stop())[0]:
+        raise KeyboardInterrupt

@@ -1,0 +1,77 @@
+"""What any scheduler does: it trains each after what it needs, and stops where it is asked to."""
+
+import pytest
+
+from lth_tf.lottery.inputs import Inputs
+from lth_tf.lottery.network import Network
+from lth_tf.lottery.schedulers.in_turn import InTurn
+from lth_tf.lottery.schedulers.processes import Processes
+from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import Experiment, make_plan
+from lth_tf.runs.provenance import describe_start
+from lth_tf.runs.settings import Settings
+from lth_tf.runs.store import Store
+
+JOBS = {InTurn: 1, Processes: 2}
+
+
+class Events:
+    """A listener that keeps what it hears."""
+
+    def __init__(self):
+        self.heard = []
+
+    def started(self, training, density):
+        """A training starts."""
+        self.heard.append((training, "started"))
+
+    def measured(self, training, row):
+        """A training was evaluated."""
+        self.heard.append((training, row.iteration))
+
+    def finished(self, training, result):
+        """A training is complete."""
+        self.heard.append((training, "finished"))
+
+
+@pytest.fixture(params=JOBS, ids=lambda scheduler: scheduler.__name__)
+def made(request, tmp_path):
+    """A scheduler of an experiment that has begun, its plan and its store."""
+    recipe = paper_recipe("lenet").override(
+        dataset="mnist_5k", validation_size=500, iterations=20, eval_every=10
+    )
+    experiment = Experiment(recipe=recipe, rounds=1, arms=("ticket", "reinit"))
+    settings = Settings(jobs=JOBS[request.param], threads=0, xla="off")
+    network = Network(experiment, Inputs().info(recipe, None))
+    store = Store(tmp_path)
+    store.begin(experiment, network.data, describe_start((), settings), network.described)
+    return request.param(network, Inputs(), store, settings), make_plan(experiment), store
+
+
+def test_it_trains_each_after_its_needs_and_tells_the_listener(made):
+    scheduler, plan, store = made
+    events = Events()
+    scheduler.run(plan, events)
+    assert all(store.is_done(training) for training in plan) and len(plan) == 3
+    written = (store.folder / "results.csv").read_text().splitlines()
+    assert len(written) == 1 + len(plan)
+    for training in plan:
+        heard = [what for who, what in events.heard if who == training]
+        assert heard == ["started", 0, 10, 20, "finished"]
+    dense, *others = plan
+    for other in others:
+        assert events.heard.index((dense, "finished")) < events.heard.index((other, "started"))
+
+
+def test_it_stops_where_it_is_asked_to_and_keeps_the_state(made):
+    scheduler, plan, store = made
+    events = Events()
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.run(plan, events, lambda: (plan[0], "started") in events.heard)
+    assert events.heard[0] == (plan[0], "started")
+    assert not any(store.is_done(training) for training in plan[1:])
+
+
+def test_nothing_to_do_is_done(made):
+    made[0].run([], Events())
+    assert not list(made[2].folder.glob("replicate_*"))
