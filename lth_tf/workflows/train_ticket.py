@@ -136,4 +136,4 @@ def train_ticket(
     experiment = with_data(experiment, given)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
     run_experiment(experiment, folder, settings, given=given)
-    return Found(folder)
+    return Found(folder, model_fn, given.data)
