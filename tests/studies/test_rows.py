@@ -9,7 +9,7 @@ from lth_tf.errors import UserError
 from lth_tf.studies.ensemble import Ensemble
 from lth_tf.studies.rows import read_rows, rows_csv, value_of
 
-PUBLISHED = Path(__file__).parents[2] / "runs/published"
+PUBLISHED = Path(__file__).parents[2] / "runs/published/lenet_iterative/studies/ensemble"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +62,8 @@ def test_values_of_flags(text, kind, value):
 
 def test_a_published_ensemble_is_still_read_and_shown():
     study = Ensemble()
-    rows = read_rows(PUBLISHED / "ensemble/ensemble.csv", study.row)
-    text = (PUBLISHED / "ensemble/ensemble.md").read_text().replace("\\", "")
+    rows = read_rows(PUBLISHED / "ensemble.csv", study.row)
+    text = (PUBLISHED / "ensemble.md").read_text().replace("\\", "")
     for row in study.table(rows).rows:
         assert f"| {' | '.join(row)} |" in text
     assert "the vote of 5 tickets of different θ0" in study.sentence(rows)
