@@ -113,7 +113,7 @@ def test_a_run_that_lacks_something_says_so(folder, capfd):
             ("RUN", "--studies=survivors", "--set=ensemble.level=1"),
             "--set=ensemble.level: must be left out, as --studies=survivors does not ask ensemble",
         ),
-        (("RUN", "--set=ensemble.level=9"), "--level=9: RUN must have a finished ticket of it"),
+        (("RUN", "--set=ensemble.level=9"), "--set=ensemble.level=9: RUN must have a finished"),
     ],
 )
 def test_mistakes_are_told_in_one_line(reference, capfd, flags, said):

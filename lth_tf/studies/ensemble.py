@@ -63,7 +63,10 @@ class Ensemble(Study):
 
     name = "ensemble"
     title = "ensembles"
-    help = "how good the tickets of a level are when they vote, beside those of one θ0 and dense"
+    help = (
+        "how good the tickets of a level are when they vote, beside those of one θ0 and dense "
+        "networks; by default of the first level with at most a quarter of the weights"
+    )
     row = Vote
     former_folder = "ensemble"
     place = 0

@@ -71,7 +71,8 @@ class Study(abc.ABC):
             run: the run, of which `lacks` says nothing.
 
         Raises:
-            UserError: if an option does not fit the run, or a file of the run is damaged.
+            UserError: if an option does not fit the run, which the message names as in --level=9,
+                or a file of the run is damaged.
         """
 
     def notes(self, run: "OpenedRun") -> Sequence[str]:

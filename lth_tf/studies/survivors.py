@@ -72,7 +72,10 @@ class Survivors(Study):
 
     name = "survivors"
     title = "which weights survive"
-    help = "initial and final magnitudes of the weights that survive pruning, and of the pruned"
+    help = (
+        "initial and final magnitudes of the weights that survive pruning beside those of the "
+        "pruned, by layer (Appendix F.1)"
+    )
     row = Survival
     place = 1
 

@@ -1,7 +1,8 @@
 """Asking studies of runs: what is not known yet is computed, and kept in the run directory."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -64,7 +65,8 @@ def study_runs(folders: Sequence[Path], question: Question, console: Console) ->
     found = []
     for run in open_runs(folders, data_dir=question.data_dir):
         for name in question.studies or STUDIES:
-            finding = _asked(run, STUDIES[name], question, console)
+            with _flags_named(STUDIES[name]):
+                finding = _asked(run, STUDIES[name], question, console)
             found += [finding] if finding else []
     return found
 
@@ -90,6 +92,18 @@ def ask(run: OpenedRun, study: Study, folder: Path, console: Console, command: s
     for text in (finding.table.note, *finding.notes, finding.sentence):
         console.print(text, soft_wrap=True)
     return finding
+
+
+@contextlib.contextmanager
+def _flags_named(study: type[Study]) -> Iterator[None]:
+    """Names a study's options in messages by the flag that sets them here."""
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        for option in study.options():
+            text = text.replace(f"--{option}=", f"--set={study.name}.{option}=")
+        raise UserError(text) from error
 
 
 def _asked(
