@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from lth_tf.arms import ARMS
+from lth_tf.studies import STUDIES
 
 README = Path(__file__).parents[1] / "README.md"
 _TABLE = re.compile(r"(<!-- (\w+): python docs/make_tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -16,7 +17,7 @@ def main() -> None:
 
 def page() -> str:
     """Returns the README's text with its tables made anew."""
-    tables = {"arms": _arms()}
+    tables = {"arms": _arms(), "studies": _studies()}
     text = README.read_text(encoding="utf-8")
     return _TABLE.sub(lambda found: found[1] + tables[found[2]] + found[3], text)
 
@@ -24,6 +25,14 @@ def page() -> str:
 def _arms() -> str:
     lines = ["| `--arms` | what is trained | in figures |", "|---|---|---|"]
     lines += [f"| `{name}` | {arm.help} | {arm.label} |" for name, arm in ARMS.items()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _studies() -> str:
+    lines = ["| `--studies` | what it finds | `--set` |", "|---|---|---|"]
+    for name, study in STUDIES.items():
+        options = ", ".join(f"`{name}.{option}`" for option in study.options())
+        lines.append(f"| `{name}` | {study.help} | {options} |")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -20,7 +20,11 @@ _KINDS = {
     "string": "TEXT",
     "string enum": "CHOICE",
     "comma separated list of strings": "A,B,...",
+    "multi string": "TEXT",
 }
+
+# What absl adds to the help of a flag that may be given several times.
+_REPEAT = ";\n    repeat this option to specify a list of values"
 
 
 def run(
@@ -90,9 +94,13 @@ def help_text(values: flags.FlagValues, groups: Groups, usage: str) -> str:
         for name in names:
             flag = values[name]
             kind = "" if flag.boolean else f"={_KINDS[flag.flag_type()]}"
-            default = "" if flag.default in (None, False) else f" Default: {flag.default}."
+            default = "" if flag.default in (None, False, []) else f" Default: {flag.default}."
             lines.append(f"  --{name}{kind}")
-            lines.append(textwrap.indent(textwrap.fill(flag.help + default, 90), " " * 6))
+            lines.append(
+                textwrap.indent(
+                    textwrap.fill(flag.help.removesuffix(_REPEAT) + default, 90), " " * 6
+                )
+            )
         lines.append("")
     lines.append("Flags can also stand in a file, one a line: --flagfile=FILE.")
     return "\n".join(lines)

@@ -32,8 +32,8 @@ def define_flags(values: flags.FlagValues) -> commandline.Groups:
         "Default: those nearest to --level.", **common,
     )  # fmt: skip
     flags.DEFINE_string(
-        "out", None, "Folder to write. Default: ensemble/ inside the first run directory, where "
-        "the run's report finds it.", **common,
+        "out", None, "Folder to write. Default: studies/ensemble/ inside the first run directory, "
+        "where the run's report finds it.", **common,
     )  # fmt: skip
     flags.DEFINE_string(
         "saved_model", None, "Folder to write the tickets of different θ0 to, as one SavedModel "
@@ -63,19 +63,19 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     from lth_tf.lottery.progress import make_console
     from lth_tf.workflows.vote import run_ensembles
 
-    out = Path(values["out"].value or Path(folders[0]) / "ensemble")
+    out = values["out"].value
     given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]
-    run_ensembles(
+    finding = run_ensembles(
         [Path(folder) for folder in folders],
         level,
-        out,
+        out and Path(out),
         make_console(),
         levels=levels,
         data_dir=values["data_dir"].value,
         saved_model=saved_model and Path(saved_model),
         command=shlex.join(["python", "-m", "lth_tf.ensemble", *folders, *given]),
     )
-    print(f"Files: {out / 'ensemble.md'}, ensemble.csv, ensemble.png, ensemble.svg")
+    print(f"Files: {finding.folder / 'ensemble.md'}, ensemble.csv, ensemble.png, ensemble.svg")
     if saved_model:
         print(f"SavedModel: {saved_model}")
 

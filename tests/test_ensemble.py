@@ -11,7 +11,7 @@ from lth_tf.analysis.ensembles import measures as ensembles
 from lth_tf.lottery.network import Network
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.run import read_runs
-from lth_tf.workflows.vote import equal_width
+from lth_tf.studies.ensemble import equal_width
 
 FLAGS = ("--name=tickets", "--rounds=2", "--replicates=2", "--arms=ticket,reorder")
 NAMES = [
@@ -40,7 +40,7 @@ def runs(run, tmp_path_factory):
 def votes(runs):
     """The rows of ensemble.csv by group, one member and all."""
     groups = {}
-    with open(runs / "tickets/ensemble/ensemble.csv", encoding="utf-8") as file:
+    with open(runs / "tickets/studies/ensemble/ensemble.csv", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             groups.setdefault(row["group"], []).append(row)
     return groups
@@ -83,9 +83,9 @@ def test_the_saved_model_votes_as_the_table_says(runs, votes):
 
 
 def test_files_and_report_tell_of_it_and_a_continued_run_still_does(runs, run, tmp_path):
-    out = runs / "tickets/ensemble"
+    out = runs / "tickets/studies/ensemble"
     assert {path.name for path in out.iterdir()} == {
-        "ensemble.csv", "ensemble.md", "ensemble.png", "ensemble.svg",
+        "ensemble.csv", "ensemble.md", "ensemble.png", "ensemble.svg", "study.json",
     }  # fmt: skip
     assert (out / "ensemble.png").read_bytes().startswith(b"\x89PNG\r\n")
     text = (out / "ensemble.md").read_text()
@@ -98,7 +98,9 @@ def test_files_and_report_tell_of_it_and_a_continued_run_still_does(runs, run, t
 
 def test_results_repeat_to_the_bit_and_a_size_is_told_where_none_is_given(runs, tmp_path, capfd):
     assert go(runs / "tickets", runs / "small", "--level=2", f"--out={tmp_path}/a") == 0
-    before, again = (p / "ensemble.csv" for p in (runs / "tickets/ensemble", tmp_path / "a"))
+    before, again = (
+        p / "ensemble.csv" for p in (runs / "tickets/studies/ensemble", tmp_path / "a")
+    )
     assert before.read_bytes() == again.read_bytes()
     capfd.readouterr()
     assert go(runs / "tickets", "--level=2", "--levels=2,1", f"--out={tmp_path}/b") == 0
@@ -150,10 +152,10 @@ def test_what_cannot_vote_is_told_in_one_line(runs, capfd, flags, told):
 def test_a_damaged_member_is_named_and_nothing_is_written(runs, tmp_path, capfd):
     folder = tmp_path / "tickets"
     shutil.copytree(runs / "tickets", folder)
-    shutil.rmtree(folder / "ensemble")
+    shutil.rmtree(folder / "studies")
     path = folder / "replicate_01/level_02/ticket/weights.safetensors"
     path.write_bytes(path.read_bytes()[:-4])
     capfd.readouterr()
     assert go(folder, "--level=2") == 1
     assert capfd.readouterr().err.startswith(f"lth_tf: {path}: is not what the training wrote")
-    assert not (folder / "ensemble").exists()
+    assert not (folder / "studies").exists()

@@ -23,6 +23,7 @@ from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
 from lth_tf.recipe import digest
 from lth_tf.runs.experiment import Experiment
+from lth_tf.streams import Streams
 from lth_tf.training.objective import objective_of
 from lth_tf.training.trainer import build_model
 
@@ -52,6 +53,11 @@ class Network:
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """Draws theta_0, by name."""
         return snapshot(self.build(seed))
+
+    def split(self, replicate: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows of a replicate's training and of its validation examples, int [n]."""
+        generator = Streams(self.experiment.seed, replicate).generator("split")
+        return self.data.split(self.experiment.recipe.validation_size, generator)
 
     @cached_property
     def kernels(self) -> list[Kernel]:

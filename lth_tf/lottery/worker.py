@@ -173,9 +173,7 @@ class Worker:
     ) -> Outcome:
         recipe = self._experiment.recipe
         streams = Streams(self._experiment.seed, training.replicate)
-        rows, validation_rows = self._network.data.split(
-            recipe.validation_size, streams.generator("split")
-        )
+        rows, validation_rows = self._network.split(training.replicate)
         order = make_order(training, draw_of(training, self._network), rows, recipe.batch_size)
         keep = rewinding_of(recipe).keep(training)
         sample = training_sample(rows, recipe, streams.generator("training_sample"))

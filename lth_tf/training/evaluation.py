@@ -1,12 +1,58 @@
-"""Evaluation: mean loss and metric of a model over a set of examples on the device."""
+"""Evaluation: what a model answers, and its mean loss and metric over a set of examples.
+
+All inference goes through here, in pieces of a bounded size.
+"""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 _VALUES = 400_000  # input values at a time: activations take memory in proportion
+
+
+def inference(model: keras.Model) -> Callable[[Any], Any]:
+    """Returns a function that gives a model's outputs for any number of examples.
+
+    It follows the model's weights as they change, and is compiled once.
+
+    Args:
+        model: the model.
+
+    Returns:
+        A function from inputs, an array or structure of arrays [n, ...], to the outputs, likewise
+        and in float32.
+    """
+    compiled = tf.function(lambda inputs: _answer(model, inputs))
+
+    def outputs(inputs: Any) -> Any:
+        arrays = tf.nest.flatten(inputs)
+        size = max(1, _VALUES // sum(math.prod(array.shape[1:]) for array in arrays))
+        # One program for pieces of all sizes.
+        answer = compiled.get_concrete_function(tf.nest.map_structure(_any_number, inputs))
+        starts = range(0, len(arrays[0]), size)
+        pieces = [answer(_piece(inputs, slice(start, start + size))) for start in starts]
+        return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *pieces)
+
+    return outputs
+
+
+def _any_number(array: np.ndarray) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *array.shape[1:]], array.dtype)
+
+
+def _piece(inputs: Any, rows: slice) -> Any:
+    return tf.nest.map_structure(lambda array: tf.constant(array[rows]), inputs)
+
+
+def _answer(model: keras.Model, inputs: Any) -> Any:
+    """Returns a model's outputs as they are after training, in float32."""
+    return tf.nest.map_structure(
+        lambda output: tf.cast(output, tf.float32), model(inputs, training=False)
+    )
 
 
 class Evaluator:
@@ -86,9 +132,7 @@ class Evaluator:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         inputs, targets, counted = tf.nest.map_structure(lambda array: array[replica], arrays)
         model = self._model
-        outputs = tf.nest.map_structure(
-            lambda output: tf.cast(output, tf.float32), model(inputs, training=False)
-        )
+        outputs = _answer(model, inputs)
         model.compiled_metrics.update_state(targets, outputs, sample_weight=counted)
         # Keras divides by the examples of all replicas, and their weights do not count in that.
         mean = model.compiled_loss(targets, outputs, sample_weight=counted)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf import data, files
@@ -27,11 +26,11 @@ from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
 from lth_tf.training.arithmetic import remaining_multiply_adds
+from lth_tf.training.evaluation import inference
 from lth_tf.training.rewind import set_weights
 from lth_tf.workflows.exported import Exported
 
 WEIGHTS = {"trained": trained_weights, "initial": initial_weights}
-_AT_ONCE = 500  # images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,7 +115,7 @@ class Export:
         return Expected(
             images=inputs,
             labels=targets,
-            logits=_logits(model, inputs),
+            logits=inference(model)(inputs),
             right=round(accuracy * len(targets)) if trained and not self._network.is_own else None,
             comparable=recipe.precision == "float32" and not self._used_gpus(),
             trained=trained,
@@ -190,12 +189,6 @@ class Export:
             for (title, file), seconds in zip(measured, times, strict=True):
                 rows.append(Row(title, file_size(file[1]), seconds))
         return Gains(rows, remaining_multiply_adds(source.model, masks), threads)
-
-
-def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    function = tf.function(lambda some: model(some, training=False), reduce_retracing=True)
-    parts = np.split(images, range(_AT_ONCE, len(images), _AT_ONCE))
-    return np.concatenate([function(tf.constant(part)).numpy() for part in parts])
 
 
 def _some_images(model: keras.Model) -> np.ndarray:

@@ -9,6 +9,7 @@ from lth_tf.data import OwnData
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import name_of
 from lth_tf.lottery.inputs import Inputs, fitted
+from lth_tf.lottery.opened_run import OpenedRun, open_run
 from lth_tf.lottery.tickets import ticket
 from lth_tf.models.own import ModelFunction
 from lth_tf.recipe import Recipe
@@ -28,13 +29,24 @@ class Found:
         folder: the run directory.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        model_fn: ModelFunction | None = None,
+        data: OwnData | None = None,
+    ) -> None:
         """Opens a run directory, finished or not.
+
+        Args:
+            folder: the run directory.
+            model_fn: the function that makes the network, where the run's name does not find it.
+            data: the data, where they were given in Python; see `open_run`.
 
         Raises:
             UserError: if it is none.
         """
         self.folder = Path(folder)
+        self._model_fn, self._data = model_fn, data
         self._store = Store(self.folder)
         self._store.experiment_json()
 
@@ -73,6 +85,10 @@ class Found:
     def verdict(self) -> str:
         """The verdict in a sentence."""
         return headline(self.folder)
+
+    def open(self) -> OpenedRun:
+        """Opens the run to run its networks; see `open_run`."""
+        return open_run(self.folder, self._model_fn, self._data)
 
     def report(self) -> Path:
         """Writes the report (HTML, Markdown, figures, levels.csv); returns report.html."""
@@ -143,4 +159,4 @@ def find_tickets(
     )
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
     run_experiment(experiment, folder, settings, inputs=inputs)
-    return Found(folder)
+    return Found(folder, model_fn, inputs.data)

@@ -136,4 +136,4 @@ def train_ticket(
     experiment = with_data(experiment, inputs)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
     run_experiment(experiment, folder, settings, inputs=inputs)
-    return Found(folder)
+    return Found(folder, model_fn, inputs.data)

@@ -14,6 +14,7 @@ from lth_tf import UserError, find_tickets, main
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.metric import Metric
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
 from lth_tf.workflows.run_experiment import run_experiment
 
@@ -97,6 +98,23 @@ def test_returns_results_tickets_and_a_report(found, mine):
         "dense/kernel",
         "dense_1/kernel",
     }
+
+
+def test_its_networks_can_be_run_on_its_data(found, mine):
+    run = found.open()
+    row = found.results.query("replicate == 1 and level == 2 and arm == 'ticket'").iloc[0]
+    measured = run.evaluate(Training(1, 2, "ticket"))
+    assert measured.metric == pytest.approx(row.test_accuracy_final)
+    inputs, targets = run.examples("validation", 1)
+    np.testing.assert_array_equal(targets, mine.data()[1][1])
+    outputs = run.logits(Training(1, 2, "ticket"), inputs)
+    np.testing.assert_allclose(outputs.sum(-1), 1, rtol=1e-5)
+    with pytest.raises(UserError, match=r"was run on data given in Python; open it with the same"):
+        lth_tf.open_run(found.folder).examples("test")
+    train, validation, test = mine.data()
+    other = lth_tf.OwnData.of(train, validation, (test[0] + 1, test[1]))
+    with pytest.raises(UserError, match="must be opened with the data that it was run on"):
+        lth_tf.open_run(found.folder, data=other).examples("test")
 
 
 def test_reading_draws_nothing_and_writes_nothing(found, monkeypatch):

@@ -1,21 +1,13 @@
 """Votes: what was measured of ensembles, as rows of ensemble.csv."""
 
-import csv
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
-from lth_tf import files
 from lth_tf.analysis.ensembles import measures as ensembles
 from lth_tf.analysis.ensembles.groups import Group
-from lth_tf.errors import UserError
-from lth_tf.runs.results import csv_text
-
-FILE = "ensemble.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,41 +112,3 @@ def _of_size(
         calibration_error=mean(ensembles.calibration_error),
         disagreement=statistics.fmean(differing) if differing else None,
     )
-
-
-def write_votes(folder: Path, votes: Sequence[Vote]) -> None:
-    """Writes ensemble.csv.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    header = [field.name for field in dataclasses.fields(Vote)]
-    files.write_text(folder / FILE, csv_text(header, map(dataclasses.astuple, votes)))
-
-
-def read_votes(folder: Path) -> list[Vote]:
-    """Reads ensemble.csv; returns nothing where there is none.
-
-    Raises:
-        UserError: if it is damaged.
-    """
-    path = folder / FILE
-    if not path.exists():
-        return []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return [_vote(row) for row in csv.DictReader(file)]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: must be what lth_tf.ensemble wrote, but {error}; remove its folder"
-        ) from None
-
-
-def _vote(row: dict[str, str]) -> Vote:
-    def value(field: dataclasses.Field) -> Any:
-        text = row[field.name]
-        if field.type in (str, int):
-            return field.type(text)
-        return float(text) if text else None
-
-    return Vote(**{field.name: value(field) for field in dataclasses.fields(Vote)})

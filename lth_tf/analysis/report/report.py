@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lth_tf import files
-from lth_tf.analysis.ensembles.ensemble_report import FOLDER, ensemble_picture, ensemble_table
-from lth_tf.analysis.ensembles.votes import read_votes
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.comparison import comparisons
 from lth_tf.analysis.figures.gallery import Picture, pictures_of
@@ -34,6 +32,7 @@ from lth_tf.paper.recipes import RECIPES
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.results import Result
 from lth_tf.runs.run import Run, read_runs
+from lth_tf.studies.finding import findings_of, unknown_studies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Wanted:
         return margins if run.metric.is_fraction else share_of_dense(margins, run.results)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Section:
     """What the report says of one run, or of several together.
 
@@ -72,6 +71,7 @@ class Section:
         title: what it is about.
         setting: of a run, what was trained; empty of others.
         headline: the verdict in a sentence; empty of what is no run by itself.
+        finding: of a study, what it found in a sentence; empty of others.
         notes: sentences that the verdict must be read with.
         tables: of the verdict.
         pictures: the figures, those that carry the verdict first.
@@ -79,12 +79,13 @@ class Section:
     """
 
     title: str
-    setting: str
-    headline: str
-    notes: Sequence[str]
-    tables: Sequence[Table]
-    pictures: Sequence[Picture]
-    background: Sequence[Table]
+    setting: str = ""
+    headline: str = ""
+    finding: str = ""
+    notes: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    background: Sequence[Table] = ()
 
 
 def write_report(
@@ -101,7 +102,7 @@ def write_report(
         command: the command line that asked for it.
 
     Returns:
-        The report's sections, one for each run, and one on its ensembles if there are any, behind
+        The report's sections, one for each run, and one for each of its studies, behind
         one that compares the runs if there is one.
 
     Raises:
@@ -142,11 +143,11 @@ def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Se
     for run in runs:
         of_run = [*level_points(run.name, run.results), *_points_of_levels(run)]
         paper = [] if not run.results else paper_points(run.experiment)
-        sections += [_section(run, of_run, paper, wanted), *_ensembles(run)]
+        sections += [_section(run, of_run, paper, wanted), *_studies(run)]
         points += [*of_run, *(point for point in paper if point not in points)]
     together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
     if together:
-        sections.insert(0, Section("Runs together", "", "", [], [], together, []))
+        sections.insert(0, Section(title="Runs together", pictures=together))
     return points, sections
 
 
@@ -185,15 +186,37 @@ def _earlier(run: Run) -> Callable[[Result], int] | None:
     return lambda r: iterations_before(Training(r.replicate, r.level, r.arm), run.experiment)
 
 
-def _ensembles(run: Run) -> list[Section]:
-    """Returns what `lth_tf.ensemble` left in the run directory, if anything."""
-    votes = read_votes(run.store.folder / FOLDER)
-    if not votes:
-        return []
-    note = "By python -m lth_tf.ensemble, whose ensemble/ensemble.csv has every number of these."
-    picture = ensemble_picture(f"{run.slug}-ensemble", votes)
-    title = f"{run.name}: ensembles"
-    return [Section(title, "", "", [note], [ensemble_table(votes)], [picture], [])]
+def _studies(run: Run) -> list[Section]:
+    """Returns what studies left in the run directory, a section for each."""
+    sections = []
+    for found in findings_of(run):
+        place = found.folder.relative_to(run.store.folder)
+        notes = [*found.notes, f"{place}/{found.study.name}.csv has every number of these."]
+        if found.results and not found.is_of(run):
+            notes.append(
+                "The run has other results now than when this was computed; python -m lth_tf.study "
+                f"--studies={found.study.name} computes it again."
+            )
+        pictures = [
+            dataclasses.replace(picture, name=f"{run.slug}-{picture.name}")
+            for picture in found.pictures
+        ]
+        sections.append(
+            Section(
+                title=f"{run.name}: {found.study.title}",
+                finding=found.sentence,
+                notes=notes,
+                tables=[found.table],
+                pictures=pictures,
+            )
+        )
+    for folder in unknown_studies(run):
+        note = (
+            f"studies/{folder.name} has what it found; the package that shows it is not installed "
+            "here."
+        )
+        sections.append(Section(title=f"{run.name}: {folder.name}", notes=[note]))
+    return sections
 
 
 def _judged_marks(run: Run) -> list[int]:

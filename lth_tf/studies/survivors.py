@@ -1,0 +1,220 @@
+"""Survivors: which weights survive pruning, by their initial and final values (Appendix F.1)."""
+
+import dataclasses
+import functools
+import statistics
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.gallery import Picture
+from lth_tf.analysis.pages.table import Table
+from lth_tf.runs.experiment import TICKET, Training
+from lth_tf.runs.run import Run
+from lth_tf.studies import STUDIES, Study
+
+if TYPE_CHECKING:
+    from lth_tf.lottery.opened_run import OpenedRun
+
+_BINS = 60
+_LAYERS, _LEVELS = 6, 4  # that a figure has room for
+_COLUMNS = (
+    "level", "layer", "weights remaining (%)",
+    "mean |θ0|, survivors", "pruned", "mean |final|, survivors", "pruned",
+)  # fmt: skip
+_NOTE = (
+    "Of the weights that the level's pruning chose from: those that it left, and those that it "
+    "removed. θ0: initial weights. Final: as the training ended with them that the mask was pruned "
+    "from. Means over the replicates."
+)
+_CAPTION = (
+    "Grey: all of a layer's initial weights. Lines: those of the weights that survive at a level. "
+    "Each is a density of its own, over all replicates."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Survival:
+    """What a pruning left of a layer.
+
+    Attributes:
+        replicate: the replicate.
+        level: the level; 0 is the dense network, where all weights survive.
+        layer: the kernel's name.
+        density: remaining over all weights of the kernel.
+        initial_survivors: mean |theta_0| of the weights that the pruning left.
+        initial_pruned: that of those that it removed; None where it removed none.
+        final_survivors: likewise of the weights at the end of the training that it pruned.
+        final_pruned: likewise.
+        reach: the histogram is of `_BINS` bins of equal width from -reach to reach.
+        histogram: how many of the surviving weights have their initial value in each.
+    """
+
+    replicate: int
+    level: int
+    layer: str
+    density: float
+    initial_survivors: float | None
+    initial_pruned: float | None
+    final_survivors: float | None
+    final_pruned: float | None
+    reach: float
+    histogram: tuple[int, ...]
+
+
+@STUDIES.register
+class Survivors(Study):
+    """Compares the weights that survive with those that are pruned."""
+
+    name = "survivors"
+    title = "which weights survive"
+    help = (
+        "initial and final magnitudes of the weights that survive pruning beside those of the "
+        "pruned, by layer (Appendix F.1)"
+    )
+    row = Survival
+    place = 1
+
+    def lacks(self, run: Run) -> str:
+        """See `Study`."""
+        if run.experiment.is_transfer or run.experiment.prunes_while_training:
+            return (
+                "It needs levels that are pruned from finished trainings; those of "
+                f"--strategy={run.experiment.strategy} are not."
+            )
+        if lacks := super().lacks(run):
+            return lacks
+        return "" if any(r.arm == TICKET for r in run.results) else "No ticket is finished."
+
+    def compute(self, run: "OpenedRun") -> list[Survival]:
+        """See `Study`."""
+        rows = []
+        replicates = sorted({result.replicate for result in run.results})
+        reach: dict[str, float] = {}
+        for replicate in replicates:
+            initial = run.initial_weights(Training(replicate, 0, "dense"))
+            for name, weight in initial.items():
+                # A kernel of zeros alone has a histogram too.
+                reach[name] = max(reach.get(name, 0.0), float(np.abs(weight).max())) or 1.0
+        for training in run.store.finished():
+            if training.level == 0 or training.arm == TICKET:
+                rows += _survivals(run, training, reach)
+        return rows
+
+    def table(self, rows: Sequence[Survival]) -> Table:
+        """Returns a row for each level and layer, means over the replicates."""
+        cells = [
+            [
+                str(level),
+                layer.removesuffix("/kernel"),
+                f"{100 * statistics.fmean(row.density for row in group):.3g}",
+                *(_mean(group, name) for name in ("initial_survivors", "initial_pruned")),
+                *(_mean(group, name) for name in ("final_survivors", "final_pruned")),
+            ]
+            for (level, layer), group in _grouped(rows, lambda row: (row.level, row.layer)).items()
+            if level
+        ]
+        return Table("Weights that survive, and weights that are pruned", _COLUMNS, cells, _NOTE)
+
+    def pictures(self, rows: Sequence[Survival]) -> list[Picture]:
+        """Returns the figure of the survivors' initial weights."""
+        title = "Initial weights of the survivors"
+        return [Picture(self.name, title, _CAPTION, functools.partial(_draw, rows))]
+
+    def sentence(self, rows: Sequence[Survival]) -> str:
+        """Says of the last level how the survivors' initial weights differ."""
+        last = max(row.level for row in rows)
+        all_of = _grouped([row for row in rows if row.level == 0], lambda row: row.layer)
+        survivors = _grouped([row for row in rows if row.level == last], lambda row: row.layer)
+        ratios = {
+            layer.removesuffix("/kernel"): statistics.fmean(r.initial_survivors for r in group)
+            / statistics.fmean(r.initial_survivors for r in all_of[layer])
+            for layer, group in survivors.items()
+            if all(r.initial_survivors for r in (*group, *all_of[layer]))
+        }
+        told = ", ".join(f"{ratio:.2f} in {layer}" for layer, ratio in ratios.items())
+        return (
+            f"At level {last} the surviving weights began with these multiples of their layer's "
+            f"mean |θ0|: {told}."
+        )
+
+
+def _survivals(run: "OpenedRun", training: Training, reach: dict[str, float]) -> list[Survival]:
+    """Returns what the pruning before a training left of each layer that is pruned at all."""
+    parent = run.experiment.parent(training) or training.dense
+    initial, final = run.initial_weights(training.dense), run.weights(parent)
+    before, after = run.masks(parent), run.masks(training)
+    rows = []
+    for name, mask in after.items():
+        pruned = before[name] & ~mask
+        bins = np.linspace(-reach[name], reach[name], _BINS + 1)
+        rows.append(
+            Survival(
+                replicate=training.replicate,
+                level=training.level,
+                layer=name,
+                density=float(mask.mean()),
+                initial_survivors=_magnitude(initial[name], mask),
+                initial_pruned=_magnitude(initial[name], pruned),
+                final_survivors=_magnitude(final[name], mask),
+                final_pruned=_magnitude(final[name], pruned),
+                reach=reach[name],
+                histogram=tuple(map(int, np.histogram(initial[name][mask], bins)[0])),
+            )
+        )
+    return rows
+
+
+def _magnitude(weight: np.ndarray, mask: np.ndarray) -> float | None:
+    return float(np.abs(weight[mask]).mean(dtype=np.float64)) if mask.any() else None
+
+
+def _grouped(rows: Sequence[Survival], key: Callable) -> dict:
+    groups: dict = {}
+    for row in sorted(rows, key=lambda row: row.level):
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def _mean(rows: Sequence[Survival], name: str) -> str:
+    values = [getattr(row, name) for row in rows]
+    return "" if None in values else f"{statistics.fmean(values):.4f}"
+
+
+def _draw(rows: Sequence[Survival]) -> Figure:
+    layers = list(dict.fromkeys(row.layer for row in rows))
+    layers = [layers[i] for i in _spread(len(layers), _LAYERS)]
+    levels = sorted({row.level for row in rows if row.level})
+    levels = [levels[i] for i in _spread(len(levels), _LEVELS)]
+    figure = canvas.new_figure(height=0.6 + 1.7 * len(layers))
+    panels = figure.subplots(len(layers), squeeze=False)[:, 0]
+    for axes, layer in zip(panels, layers, strict=True):
+        for level in (0, *levels):
+            group = [row for row in rows if (row.level, row.layer) == (level, layer)]
+            _draw_density(axes, group, levels)
+        axes.set_yticks([])
+        axes.locator_params(axis="x", nbins=5)
+        axes.set_title(layer.removesuffix("/kernel"))
+    panels[-1].set_xlabel("initial weight")
+    canvas.legend_below(panels[0])
+    return figure
+
+
+def _draw_density(axes: Axes, group: Sequence[Survival], levels: Sequence[int]) -> None:
+    counts = np.sum([row.histogram for row in group], axis=0)
+    edges = np.linspace(-group[0].reach, group[0].reach, _BINS + 1)
+    density = counts / max(1, counts.sum()) / (edges[1] - edges[0])
+    if group[0].level == 0:
+        axes.stairs(density, edges, fill=True, color=canvas.GREY, alpha=0.35, label="all weights")
+        return
+    colour = canvas.LEVEL_COLOURS[levels.index(group[0].level)]
+    axes.stairs(density, edges, color=colour, label=f"survivors of level {group[0].level}")
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """Returns places among a number of things, evenly spread, the first and last among them."""
+    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})
