@@ -12,7 +12,7 @@ _HOMES = {
     "Found": "lth_tf.workflows.find_tickets",
     "MaskedLayer": "lth_tf.pruning.wrapper",
     "OpenedRun": "lth_tf.lottery.opened_run",
-    "OwnData": "lth_tf.data",
+    "UserData": "lth_tf.data",
     "Recipe": "lth_tf.recipe",
     "Result": "lth_tf.runs.results",
     "Rewind": "lth_tf.training.rewind",

@@ -25,7 +25,7 @@ Nothing else should run on the machine meanwhile.
 """
 
 
-def define_flags(values: flags.FlagValues) -> commandline.Groups:
+def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_list("model", None, "Networks, by name. Default: lenet.", **common)
@@ -84,15 +84,15 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     with Console(file=terminal.errors).status("starting") as status:
         for model in names:
             with tempfile.TemporaryDirectory() as scratch:
-                given = {name: values[name].value for name in settings}
-                task = make_task(model, Path(scratch), **given)
+                present = {name: values[name].value for name in settings}
+                task = make_task(model, Path(scratch), **present)
                 on_turn = functools.partial(_show, status, model)
                 contests.append(hold(task, values["repetitions"].value, on_turn))
             if not values["json"].value:
                 make_console().print(contest_table(contests[-1]))
     if values["json"].value:
-        given = [values[name].serialize() for name in sorted(values) if values[name].present]
-        print(json.dumps(contests_json(contests, given), indent=1))
+        present = [values[name].serialize() for name in sorted(values) if values[name].present]
+        print(json.dumps(contests_json(contests, present), indent=1))
 
 
 def _show(status: Any, model: str, text: str) -> None:

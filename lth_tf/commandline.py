@@ -1,6 +1,7 @@
 """What the binaries share: flags without global state, help in groups, errors in one line."""
 
 import contextlib
+import shlex
 import sys
 import textwrap
 import traceback
@@ -12,7 +13,7 @@ from absl import flags
 from lth_tf.errors import UserError
 from lth_tf.terminal import Terminal
 
-Groups = dict[str, list[str]]
+FlagGroups = dict[str, list[str]]
 
 _KINDS = {
     "int": "N",
@@ -28,14 +29,14 @@ _REPEAT = ";\n    repeat this option to specify a list of values"
 
 
 def run(
-    define: Callable[[flags.FlagValues], Groups],
+    define: Callable[[flags.FlagValues], FlagGroups],
     main: Callable[..., None],
     usage: str,
     argv: Sequence[str] | None = None,
     *,
     takes_arguments: bool = False,
 ) -> int:
-    """Runs a binary: parses its flags, guards the terminal, tells a user's mistake in one line.
+    """Runs a binary: parses its flags, guards the terminal, shows a user's mistake in one line.
 
     Args:
         define: defines the flags; returns their names in groups, by the group's title.
@@ -73,7 +74,7 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
     try:
         main(*arguments)
     except KeyboardInterrupt:
-        goes_on = " The same command continues it." if terminal.heeded else ""
+        goes_on = " The same command continues it." if terminal.can_continue else ""
         print(f"Stopped.{goes_on}", file=terminal.errors)
         return 130
     except (UserError, OSError) as error:
@@ -86,7 +87,7 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
     return 0
 
 
-def help_text(values: flags.FlagValues, groups: Groups, usage: str) -> str:
+def help_text(values: flags.FlagValues, groups: FlagGroups, usage: str) -> str:
     """Returns the help: usage, then each group's flags with meaning and default."""
     lines = [usage.strip(), ""]
     for title, names in groups.items():
@@ -104,6 +105,18 @@ def help_text(values: flags.FlagValues, groups: Groups, usage: str) -> str:
         lines.append("")
     lines.append("Flags can also stand in a file, one a line: --flagfile=FILE.")
     return "\n".join(lines)
+
+
+def command(module: str, arguments: Sequence[str], values: flags.FlagValues) -> str:
+    """Returns the command line that a binary was called by, to be kept with what it wrote.
+
+    Args:
+        module: the binary, as in lth_tf.report.
+        arguments: what was no flag.
+        values: its flags.
+    """
+    present = [values[name].serialize() for name in sorted(values) if values[name].present]
+    return shlex.join(["python", "-m", module, *arguments, *present])
 
 
 def choices_text(choices: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """python -m lth_tf.ensemble: how good tickets are together."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ The first run has the tickets. Of the others the dense networks are compared wit
 """
 
 
-def define_flags(values: flags.FlagValues) -> commandline.Groups:
+def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_integer("level", None, "Level of the tickets, 1 or higher.", **common)
@@ -64,7 +63,6 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     from lth_tf.workflows.vote import run_ensembles
 
     out = values["out"].value
-    given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]
     finding = run_ensembles(
         [Path(folder) for folder in folders],
         level,
@@ -73,7 +71,7 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
         levels=levels,
         data_dir=values["data_dir"].value,
         saved_model=saved_model and Path(saved_model),
-        command=shlex.join(["python", "-m", "lth_tf.ensemble", *folders, *given]),
+        command=commandline.command("lth_tf.ensemble", folders, values),
     )
     print(f"Files: {finding.folder / 'ensemble.md'}, ensemble.csv, ensemble.png, ensemble.svg")
     if saved_model:

@@ -24,7 +24,7 @@ README.md.
 """
 
 
-def define_flags(values: flags.FlagValues) -> commandline.Groups:
+def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string("run", None, "Run directory to export from.", **common)
@@ -100,10 +100,12 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     )
     out = Path(values["out"].value)
     expected = export.expected(values["data_dir"].value) if values["verify"].value else None
-    told = export.write(out, expected, values["threads"].value if values["table"].value else None)
-    print("\n".join([f"{out}: {told.headline}", *told.lines]))
-    if told.gains:
-        make_console().print(told.gains.shown())
+    exported = export.write(
+        out, expected, values["threads"].value if values["table"].value else None
+    )
+    print("\n".join([f"{out}: {exported.headline}", *exported.lines]))
+    if exported.gains:
+        make_console().print(exported.gains.shown())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -39,9 +39,9 @@ The same command continues a run that was stopped.
 _RECIPE_GROUP = "{} (default: the paper's recipe for the network)"
 
 
-def define_flags(values: flags.FlagValues) -> commandline.Groups:
+def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
-    groups: commandline.Groups = {}
+    groups: commandline.FlagGroups = {}
     for field in dataclasses.fields(Recipe):
         _define_recipe_flag(values, field)
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
@@ -218,8 +218,8 @@ def experiment_from_flags(values: flags.FlagValues, ticket: "Ticket | None" = No
         return Experiment(recipe=recipe_from_flags(values), **how, **found)
     from lth_tf.workflows.train_ticket import transfer
 
-    given = {name: flag.value for name, flag in levels.items() if flag.present}
-    return transfer(ticket, {**_recipe_fields(values), **given}, **how)
+    present = {name: flag.value for name, flag in levels.items() if flag.present}
+    return transfer(ticket, {**_recipe_fields(values), **present}, **how)
 
 
 def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
@@ -276,7 +276,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     run_experiment(
         experiment,
         folder,
-        settings_from_flags(values, experiment.width),
+        settings_from_flags(values, experiment.concurrency),
         inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         should_stop=terminal.should_stop,

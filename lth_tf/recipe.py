@@ -175,7 +175,7 @@ class Recipe:
 
     @property
     def code(self) -> dict[str, Any]:
-        """What tells recipes apart in names, as JSON values.
+        """The fields by which recipes differ in names, as JSON values.
 
         Newer fields are left out at their defaults and renamed ones have their first name, so that
         runs older than them keep their names.

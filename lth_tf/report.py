@@ -1,6 +1,5 @@
 """python -m lth_tf.report: figures, tables and the verdict on runs."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ Reports on runs, finished or not: figures, tables, and whether there are winning
 """
 
 
-def define_flags(values: flags.FlagValues) -> commandline.Groups:
+def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string(
@@ -57,7 +56,6 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     from lth_tf.analysis.report.report import Wanted, write_report
 
     out = Path(values["out"].value or Path(folders[0]) / "report")
-    given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]
     sections = write_report(
         [Path(folder) for folder in folders],
         out,
@@ -66,7 +64,7 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
             _share(values["margin_iterations"].value),
             values["claim_density"].value,
         ),
-        shlex.join(["python", "-m", "lth_tf.report", *folders, *given]),
+        commandline.command("lth_tf.report", folders, values),
     )
     for section in sections:
         if section.headline:

@@ -22,7 +22,7 @@ computed again only where the run has other results by now, or a setting differs
 """
 
 
-def define_flags(values: flags.FlagValues) -> commandline.Groups:
+def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_list(
@@ -56,13 +56,12 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
     from lth_tf.lottery.progress import make_console
     from lth_tf.workflows.study_runs import Question, study_runs
 
-    given = [flag.serialize() for flag in (values[name] for name in sorted(values)) if flag.present]
     question = Question(
         studies,
         options,
         values["again"].value,
         values["data_dir"].value,
-        shlex.join(["python", "-m", "lth_tf.study", *folders, *given]),
+        commandline.command("lth_tf.study", folders, values),
     )
     found = study_runs([Path(folder) for folder in folders], question, make_console())
     for finding in found:

@@ -23,11 +23,11 @@ class Terminal(contextlib.AbstractContextManager):
 
     Attributes:
         errors: the terminal's own error stream.
-        heeded: whether the program keeps what it has done when it is asked to stop.
+        can_continue: whether the program keeps what it has done when it is asked to stop.
     """
 
     def __init__(self) -> None:
-        self.heeded = self._stop = False
+        self.can_continue = self._stop = False
 
     def __enter__(self) -> "Terminal":
         sys.stderr.flush()
@@ -54,8 +54,8 @@ class Terminal(contextlib.AbstractContextManager):
             os.dup2(target.fileno(), 2)
 
     def should_stop(self) -> bool:
-        """Says whether a stop was asked for; who asks this promises to heed it."""
-        self.heeded = True
+        """Says whether a stop was asked for; who asks this promises to stop then."""
+        self.can_continue = True
         # Again and again: with several workers, TensorFlow takes SIGTERM over when they connect.
         self._listen()
         return self._stop
@@ -64,7 +64,7 @@ class Terminal(contextlib.AbstractContextManager):
         return [signal.signal(number, self._asked) for number in _SIGNALS]
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
-        if self._stop or not self.heeded:
+        if self._stop or not self.can_continue:
             raise KeyboardInterrupt
         self._stop = True
         print("\nStopping at the next evaluation; again to stop at once.", file=self.errors)

@@ -1,4 +1,4 @@
-"""The benchmark measures every contestant, and torch's twin is the network that Keras trains."""
+"""The benchmark measures every contestant, and torch's network is the network that Keras trains."""
 
 import dataclasses
 import json
@@ -73,16 +73,16 @@ def assert_validation_is_added(contestants):
 def test_table_leaves_the_chunk_without_validation():
     from rich.console import Console
 
-    from lth_tf.benchmark.contest import Contest, Score
+    from lth_tf.benchmark.contest import Contest, Timing
     from lth_tf.benchmark.report import contest_table
 
-    scores = {
-        "keras": Score("Keras", [6.0, 8.0, 7.0], [9.0, 8.0, 7.0]),
-        "lth_tf": Score("own", [4.0], [4.0]),
-        "lth_tf_chunk": Score("chunk", [3.0], None),
+    timings = {
+        "keras": Timing("Keras", [6.0, 8.0, 7.0], [9.0, 8.0, 7.0]),
+        "lth_tf": Timing("own", [4.0], [4.0]),
+        "lth_tf_chunk": Timing("chunk", [3.0], None),
     }
     task = mnist_task(None, 100)
-    contest = Contest(task, xla=False, threads=1, operations=1, rate=1.0, scores=scores)
+    contest = Contest(task, xla=False, threads=1, operations=1, rate=1.0, timings=timings)
     console = Console(width=120)
     with console.capture() as captured:
         console.print(contest_table(contest))
@@ -152,7 +152,7 @@ def test_a_chunk_counts_by_its_own_iterations(clock, monkeypatch, tmp_path):
 
 
 def seconds_of_whole_training(scratch):
-    from lth_tf.benchmark.own import Whole
+    from lth_tf.benchmark.this_program import Whole
 
     times = Whole(mnist_task(scratch, 5)).measure()
     assert times.iteration == times.with_validation
@@ -160,7 +160,7 @@ def seconds_of_whole_training(scratch):
 
 
 def test_a_chunk_lasts_until_its_loss_is_known(clock):
-    from lth_tf.benchmark.own import TimedChunks
+    from lth_tf.benchmark.this_program import TimedChunks
 
     class Loss:
         __float__ = clock.slowed(lambda self: 0.0, 0.5)
@@ -203,29 +203,31 @@ def test_torch_twin_pads_as_keras(torch, name):
 
 def assert_twins(torch, model, shape):
     """Compares a model with its twins, in inference and in training."""
-    from lth_tf.benchmark.twin import Twin
+    from lth_tf.benchmark.torch_network import TorchNetwork
 
     rng = np.random.default_rng(0)
     for variable in model.variables:
         if "kernel" not in variable.name:
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
     images = rng.integers(0, 256, (8, *shape), np.uint8)
-    twins = [Twin(model, layout) for layout in (torch.contiguous_format, torch.channels_last)]
+    twins = [
+        TorchNetwork(model, layout) for layout in (torch.contiguous_format, torch.channels_last)
+    ]
     for training in (False, True):
         expected = model(images, training=training).numpy()
-        for twin in twins:
-            found = twin.train(training)(torch.from_numpy(images)).detach().numpy()
+        for network in twins:
+            found = network.train(training)(torch.from_numpy(images)).detach().numpy()
             atol = 1e-3 * np.abs(expected).max()
             np.testing.assert_allclose(found, expected, rtol=1e-3, atol=atol)
 
 
 def test_torch_twin_masks_kernels(torch):
-    from lth_tf.benchmark.twin import Twin
+    from lth_tf.benchmark.torch_network import TorchNetwork
 
     model = models.build("lenet", (28, 28, 1), 10, seed=0)
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), np.uint8)
-    twin = Twin(model, torch.contiguous_format)
-    twin.steps["dense2"].mask.zero_()
+    network = TorchNetwork(model, torch.contiguous_format)
+    network.steps["dense2"].mask.zero_()
     model.get_layer("dense2").kernel.assign(np.zeros((300, 100)))
-    found = twin(torch.from_numpy(images)).detach().numpy()
+    found = network(torch.from_numpy(images)).detach().numpy()
     np.testing.assert_allclose(found, model(images), atol=1e-5)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from lth_tf.benchmark.own import Chunk, Whole
 from lth_tf.benchmark.plain import PlainFit
 from lth_tf.benchmark.task import Task, threads
+from lth_tf.benchmark.this_program import Chunk, Whole
 from lth_tf.benchmark.times import Times
 from lth_tf.training.arithmetic import multiply_rate, training_operations
 from lth_tf.training.trainer import build_model
@@ -29,7 +29,7 @@ class Contestant(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
+class Timing:
     """What a contestant took.
 
     Attributes:
@@ -63,7 +63,7 @@ class Contest:
         threads: threads that each contestant computed with.
         operations: float operations of one iteration.
         rate: float operations per second of a float32 matrix product on this machine.
-        scores: by the contestant's name; `lth_tf` is this project's whole training.
+        timings: by the contestant's name; `lth_tf` is this project's whole training.
     """
 
     task: Task
@@ -71,21 +71,21 @@ class Contest:
     threads: int
     operations: int
     rate: float
-    scores: dict[str, Score]
+    timings: dict[str, Timing]
 
     def ratio(self, name: str) -> float:
         """Returns how many times as long as this project's training a contestant takes."""
-        return self.scores[name].median / self.scores["lth_tf"].median
+        return self.timings[name].median / self.timings["lth_tf"].median
 
     def ratio_with_validation(self, name: str) -> float | None:
         """Returns the same where the contestant validates as often; None if it cannot."""
-        median = self.scores[name].median_with_validation
-        return None if median is None else median / self.scores["lth_tf"].median
+        median = self.timings[name].median_with_validation
+        return None if median is None else median / self.timings["lth_tf"].median
 
     @property
     def share(self) -> float:
         """The share of the matrix-multiply rate that the compiled chunk reaches."""
-        return self.operations / (self.scores["lth_tf_chunk"].median / 1000) / self.rate
+        return self.operations / (self.timings["lth_tf_chunk"].median / 1000) / self.rate
 
 
 def has_torch() -> bool:
@@ -101,7 +101,7 @@ def hold(
     Args:
         task: what to train.
         repetitions: measurements of each.
-        on_turn: is told what is measured next.
+        on_turn: is called with what is measured next.
     """
     contestants: dict[str, Contestant] = {}
     for name, make in _contestants().items():
@@ -121,14 +121,14 @@ def hold(
         threads=threads(),
         operations=task.recipe.batch_size * training_operations(model),
         rate=statistics.median(rates),
-        scores={name: _score(contestants[name].title, times[name]) for name in contestants},
+        timings={name: _timing(contestants[name].title, times[name]) for name in contestants},
     )
 
 
-def _score(title: str, times: list[Times]) -> Score:
+def _timing(title: str, times: list[Times]) -> Timing:
     plain, validating = zip(*times, strict=True)
     found = None if None in validating else [1000 * seconds for seconds in validating]
-    return Score(title, [1000 * seconds for seconds in plain], found)
+    return Timing(title, [1000 * seconds for seconds in plain], found)
 
 
 def _contestants() -> dict[str, Callable[[Task], Contestant]]:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from lth_tf.benchmark.task import VALIDATION_BATCH, Task, threads
 from lth_tf.benchmark.times import Times, add_validation
-from lth_tf.benchmark.twin import Twin
+from lth_tf.benchmark.torch_network import TorchNetwork
 from lth_tf.pruning.kernels import kernels
 from lth_tf.recipe import Recipe
 from lth_tf.training.trainer import build_model
@@ -51,16 +51,16 @@ class Eager:
 
     def validate(self) -> tuple[float, float]:
         """Returns the validation examples' mean loss and accuracy."""
-        self._twin.eval()
+        self._network.eval()
         losses, correct = [], []
         parts = (array.split(VALIDATION_BATCH) for array in self._validation)
         with torch.no_grad():
             for images, labels in zip(*parts, strict=True):
                 with self._autocast():
-                    logits = self._twin(images)
+                    logits = self._network(images)
                     losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
                 correct.append((logits.argmax(1) == labels).sum())
-        self._twin.train()
+        self._network.train()
         count = len(self._validation[1])
         return float(sum(losses)) / count, float(sum(correct)) / count
 
@@ -78,8 +78,8 @@ class Eager:
         return torch.autocast(self._device, self._half, enabled=self._half is not None)
 
     def _start(self, model: keras.Model, layout: str) -> None:
-        self._twin = Twin(model, _LAYOUTS[layout]).to(self._device)
-        self._optimizer = _optimizer(self._task.recipe, self._twin)
+        self._network = TorchNetwork(model, _LAYOUTS[layout]).to(self._device)
+        self._optimizer = _optimizer(self._task.recipe, self._network)
 
     def _seconds(self, iterations: int) -> float:
         scaler = torch.amp.GradScaler(self._device, enabled=self._half is torch.float16)
@@ -88,7 +88,7 @@ class Eager:
         for images, labels in self._batches(iterations):
             self._optimizer.zero_grad()
             with self._autocast():
-                loss = functional.cross_entropy(self._twin(images), labels)
+                loss = functional.cross_entropy(self._network(images), labels)
             scaler.scale(loss).backward()
             scaler.step(self._optimizer)
             scaler.update()
@@ -107,8 +107,8 @@ class Eager:
             torch.cuda.synchronize()
 
 
-def _optimizer(recipe: Recipe, twin: Twin) -> torch.optim.Optimizer:
-    parameters = list(twin.parameters())
+def _optimizer(recipe: Recipe, network: TorchNetwork) -> torch.optim.Optimizer:
+    parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1]},

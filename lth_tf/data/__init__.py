@@ -1,15 +1,15 @@
 """Data: image sets as arrays, drawn into training and validation examples."""
 
 from lth_tf.data.image_data import ImageData, ImageInfo
-from lth_tf.data.own_data import OwnData, OwnInfo
 from lth_tf.data.sources import info, load, recipe_overrides
 from lth_tf.data.split import split
+from lth_tf.data.user_data import UserData, UserDataInfo
 
 __all__ = [
     "ImageData",
     "ImageInfo",
-    "OwnData",
-    "OwnInfo",
+    "UserData",
+    "UserDataInfo",
     "info",
     "load",
     "recipe_overrides",

@@ -105,8 +105,8 @@ class Ticket:
             groups, metadata = ticket_file.read(path)
             return cls(groups[MASK], groups[WEIGHTS], groups[TRAINED] or None, metadata)
         except UserError as error:
-            told = str(error).removeprefix(f"{path}: ")
-            raise UserError(f"{path}: {told}") from error
+            reason = str(error).removeprefix(f"{path}: ")
+            raise UserError(f"{path}: {reason}") from error
 
     def model(
         self, trained: bool = True, make: "Callable[[], keras.Model] | None" = None

@@ -1,4 +1,4 @@
-"""What the parts of a ticket owe each other: masks, weights, trained weights, metadata."""
+"""Checks that the parts of a ticket fit each other: masks, weights, trained weights, metadata."""
 
 import json
 from typing import Any
@@ -46,12 +46,12 @@ def plain_json(metadata: Any) -> dict[str, Any]:
     return plain
 
 
-def _check_number(told: str, array: np.ndarray) -> None:
+def _check_number(tensor: str, array: np.ndarray) -> None:
     """Lets integers through: Keras's `Normalization` counts its examples."""
     dtype = array.dtype
     if dtype.kind not in "fiu" or dtype.itemsize > 8 or not dtype.isnative:
         raise UserError(
-            f"{told}: must be of float16, float32 or float64, or integers, "
+            f"{tensor}: must be of float16, float32 or float64, or integers, "
             f"in the machine's byte order, found {dtype.str}"
         )
 

@@ -1,4 +1,4 @@
-"""The file of a ticket: one safetensors file that tells of each of its tensors what it must be.
+"""The file of a ticket: one safetensors file that says of each of its tensors what it must be.
 
 `docs/ticket.md` describes the layout for readers that lack this program. Knows no TensorFlow.
 """
@@ -16,8 +16,8 @@ from lth_tf.errors import UserError
 from lth_tf.pruning.packing import pack, unpack
 
 FORMAT = 1
-MASK, WEIGHTS, TRAINED = GROUPS = ("mask", "weights", "trained")
-_PREFIXES = tuple(f"{group}:" for group in GROUPS)
+MASK, WEIGHTS, TRAINED = TENSOR_GROUPS = ("mask", "weights", "trained")
+_PREFIXES = tuple(f"{group}:" for group in TENSOR_GROUPS)
 _KEY = "ticket"
 _FIELDS = {"format", "metadata", "tensors", "checksum"}
 
@@ -84,7 +84,7 @@ def read(path: Path) -> tuple[dict[str, Arrays], Any]:
         if name not in stored:
             raise UserError(f"{name}: must be in the file, but this tensor is missing")
     arrays = {name: _restored(name, stored[name], tensors[name]) for name in tensors}
-    return nest(arrays, GROUPS), fields["metadata"]
+    return nest(arrays, TENSOR_GROUPS), fields["metadata"]
 
 
 def as_json(value: Any) -> str:

@@ -78,9 +78,9 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
         raise UserError(f"must give finite logits {list(expected.logits.shape)}, but does not")
     answers, own = logits.argmax(-1), expected.logits.argmax(-1)
     right, count = int((answers == expected.labels).sum()), len(answers)
-    told = f"{right:,} of {count:,} test images right"
+    counted = f"{right:,} of {count:,} test images right"
     if expected.right is not None:
-        told += f", {expected.right:,} in results.csv"
+        counted += f", {expected.right:,} in results.csv"
     if not exact:
         changed = int((answers != own).sum())
         if changed > _CHANGED * count:
@@ -88,7 +88,7 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
                 f"must give the float32 network's answer for {1 - _CHANGED:.0%} of the test "
                 f"images, but {changed:,} of {count:,} differ"
             )
-        return f"{told}; {changed:,} answers differ from the float32 network's"
+        return f"{counted}; {changed:,} answers differ from the float32 network's"
     largest = np.abs(expected.logits).max()
     difference = np.abs(logits - expected.logits).max() / largest
     if difference > _ROUNDING:
@@ -99,10 +99,10 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
     if expected.right is not None and expected.comparable:
         either_way = _either_way(expected.logits, max(difference, _USUAL) * largest)
         if abs(right - expected.right) > either_way:
-            raise UserError(f"must be right as often as its training was, but has {told}")
+            raise UserError(f"must be right as often as its training was, but has {counted}")
     if not difference:
-        return f"{told}; logits equal to the bit"
-    return f"{told}; logits differ by at most {difference:.0e} of the largest"
+        return f"{counted}; logits equal to the bit"
+    return f"{counted}; logits differ by at most {difference:.0e} of the largest"
 
 
 def _either_way(logits: np.ndarray, rounding: float) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import joblib
 
 from lth_tf import data
-from lth_tf.data import ImageInfo, OwnData, OwnInfo
+from lth_tf.data import ImageInfo, UserData, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
 from lth_tf.recipe import Recipe
@@ -19,7 +19,7 @@ from lth_tf.runs.experiment import Experiment
 
 if TYPE_CHECKING:
     from lth_tf.formats.ticket import Ticket
-    from lth_tf.models.own import ModelFunction
+    from lth_tf.models.user_model import ModelFunction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Inputs:
     """
 
     make: "ModelFunction | None" = None
-    data: OwnData | None = None
+    data: UserData | None = None
     ticket: "Ticket | None" = None
     higher_is_better: bool | None = None
 
-    def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | OwnInfo:
+    def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | UserDataInfo:
         """Returns what is known of the data, these or those that a recipe names."""
         if self.data:
             return self.data.info
@@ -78,7 +78,7 @@ def with_data(experiment: Experiment, inputs: Inputs) -> Experiment:
     return dataclasses.replace(experiment, recipe=fitted(experiment.recipe, inputs.data.info))
 
 
-def fitted(recipe: Recipe, info: ImageInfo | OwnInfo) -> Recipe:
+def fitted(recipe: Recipe, info: ImageInfo | UserDataInfo) -> Recipe:
     """Returns a recipe for some data: their validation examples count, if they have any."""
     size = getattr(info, "validation_size", 0)
     return recipe.override(validation_size=size) if size else recipe

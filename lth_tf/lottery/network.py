@@ -8,7 +8,7 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.arms import ARMS
-from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
@@ -17,7 +17,7 @@ from lth_tf.lottery.fitted_ticket import FittedTicket, fit_ticket
 from lth_tf.lottery.inputs import fitted
 from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.metric import ACCURACY, Metric
-from lth_tf.models.own import ModelFunction
+from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
@@ -41,7 +41,7 @@ class Network:
     """
 
     experiment: Experiment
-    data: ImageInfo | OwnInfo
+    data: ImageInfo | UserDataInfo
     make: ModelFunction | None = None
     ticket: Ticket | None = None
     higher_is_better: bool | None = None
@@ -65,14 +65,14 @@ class Network:
         return kernels(self.build())
 
     @cached_property
-    def is_own(self) -> bool:
+    def is_from_user(self) -> bool:
         """Whether the network is a user's."""
         return self.make is not None or names_function(self.experiment.recipe.model)
 
     @cached_property
     def described(self) -> dict[str, Any]:
         """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
-        if not self.is_own:
+        if not self.is_from_user:
             return {}
         model = self.build()
         objective = objective_of(model)
@@ -88,7 +88,7 @@ class Network:
     @cached_property
     def metric(self) -> Metric:
         """What the network is judged by."""
-        if not self.is_own:
+        if not self.is_from_user:
             return ACCURACY
         return Metric(self.described["metric"], self.described["higher_is_better"])
 
@@ -150,8 +150,8 @@ class Network:
                 f"--batch_size={recipe.batch_size}: must be divisible among the {devices} devices "
                 "that share it"
             )
-        if self.is_own:
-            self._check_own()
+        if self.is_from_user:
+            self._check_users_network()
         elif self.higher_is_better is not None:
             raise UserError(
                 f"--higher_is_better: must be left out with --model={recipe.model}, which is "
@@ -181,7 +181,7 @@ class Network:
                 f"{tuple(there)}, as the ticket's {self.ticket.recipe.dataset} has, found {here}"
             )
 
-    def _check_own(self) -> None:
+    def _check_users_network(self) -> None:
         """Checks a user's network: there is something to prune, and each seed has its weights."""
         name = self.experiment.recipe.model
         if self.experiment.recipe.scaling != "unit":

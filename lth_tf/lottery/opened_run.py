@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf import data
-from lth_tf.data import ImageData, OwnData
+from lth_tf.data import ImageData, UserData
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
 from lth_tf.lottery import tickets
@@ -23,7 +23,7 @@ from lth_tf.training.objective import objective_of
 from lth_tf.training.rewind import set_weights
 
 if TYPE_CHECKING:
-    from lth_tf.models.own import ModelFunction
+    from lth_tf.models.user_model import ModelFunction
 
 SPLITS = ("train", "validation", "test")
 Weights = Mapping[str, np.ndarray]
@@ -56,7 +56,7 @@ class OpenedRun(Run):
     """
 
     model_fn: "ModelFunction | None" = None
-    loaded: OwnData | None = None
+    loaded: UserData | None = None
     data_dir: str | None = None
 
     def weights(self, training: Training) -> dict[str, np.ndarray]:
@@ -136,9 +136,9 @@ class OpenedRun(Run):
         return Network(self.experiment, self.data, self.model_fn)
 
     @cached_property
-    def _data(self) -> ImageData | OwnData:
+    def _data(self) -> ImageData | UserData:
         name = self.experiment.recipe.dataset
-        is_known = not isinstance(self.data, data.OwnInfo) or names_function(name)
+        is_known = not isinstance(self.data, data.UserDataInfo) or names_function(name)
         if self.loaded is None and not is_known:
             raise UserError(
                 f"{self.store.folder}: was run on data given in Python; open it with the same, "
@@ -186,7 +186,7 @@ class OpenedRun(Run):
 def open_run(
     folder: Path | str,
     model_fn: "ModelFunction | None" = None,
-    data: OwnData | None = None,
+    data: UserData | None = None,
     data_dir: str | None = None,
 ) -> OpenedRun:
     """Opens a run directory, finished or not, to run its networks.
@@ -195,7 +195,7 @@ def open_run(
         folder: the run directory.
         model_fn: the function that makes the network, where it cannot be imported by the name that
             the run has of it.
-        data: the data, where they were given in Python; see `OwnData.of`.
+        data: the data, where they were given in Python; see `UserData.of`.
         data_dir: TFDS's folder; by default $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:

@@ -13,7 +13,7 @@ from lth_tf.lottery.rewinding import rewinding_for
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.results import Result
-from lth_tf.training.measure import Row
+from lth_tf.training.measure import MetricsRow
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT = 60  # seconds between lines where there is no terminal to draw a bar on
@@ -80,7 +80,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._density[training] = density
         self._bar.update(self._task, description=f"{_place(training)}  compiling")
 
-    def measured(self, training: Training, row: Row) -> None:
+    def measured(self, training: Training, row: MetricsRow) -> None:
         """Moves the bar on; in a file, a line a minute."""
         self._now[training] = row.iteration - self._iterations + self._length(training)
         now = self._done + sum(self._now.values())

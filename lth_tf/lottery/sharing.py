@@ -1,24 +1,24 @@
-"""Sharing what a training starts from: the chief alone has it, and tells the other workers."""
+"""Sharing what a training starts from: the chief has it, and sends it to the other workers."""
 
 from lth_tf.arrays import flatten, nest
 from lth_tf.training.initial_state import InitialState
-from lth_tf.training.state import GROUPS, State
-from lth_tf.training.team import Team
+from lth_tf.training.process_group import ProcessGroup
+from lth_tf.training.state import ARRAY_GROUPS, State
 
 _INITIAL = ("initial", "initial_masks", "slots")
 
 
 def share(
-    team: Team, initial: InitialState | None, state: State | None
+    process_group: ProcessGroup, initial: InitialState | None, state: State | None
 ) -> tuple[InitialState, State | None]:
-    """Returns what the chief starts from, and its state to go on from, on every worker of a team.
+    """Returns what the chief starts from, and its state to go on from, on every worker.
 
     Args:
-        team: the workers.
+        process_group: the workers.
         initial: what the training starts from; only the chief need give it.
         state: the state of an interrupted training, likewise.
     """
-    if team.size == 1:
+    if process_group.size == 1:
         return initial, state
     groups, record = {}, None
     if initial:
@@ -27,8 +27,10 @@ def share(
         groups = dict(zip(_INITIAL, of_initial, strict=True))
         groups |= state.arrays if state else {}
         record = [initial.iteration, initial.schedule, state and state.record()]
-    arrays, (iteration, schedule, state_record) = team.share_arrays(flatten(groups), record)
-    groups = nest(arrays, (*_INITIAL, *GROUPS))
+    arrays, (iteration, schedule, state_record) = process_group.share_arrays(
+        flatten(groups), record
+    )
+    groups = nest(arrays, (*_INITIAL, *ARRAY_GROUPS))
     weights, masks, slots = (groups.pop(name) for name in _INITIAL)
     initial = InitialState(iteration, weights, masks, schedule, slots or None)
     return initial, state_record and State.of(state_record, groups)

@@ -12,8 +12,8 @@ from lth_tf.formats.tensorflow_files import writing
 from lth_tf.metric import Metric
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.results import Result
-from lth_tf.training.measure import Row
-from lth_tf.training.trainer import Outcome
+from lth_tf.training.measure import MetricsRow
+from lth_tf.training.trainer import Trained
 
 
 class TensorBoardLog(contextlib.AbstractContextManager):
@@ -43,7 +43,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
                 hparams.hparams(values, trial_id=training.path)
             self._writer.flush()
 
-    def row(self, row: Row) -> None:
+    def row(self, row: MetricsRow) -> None:
         """Writes an evaluation's losses and accuracies, the learning rate and density at it."""
         scalars = {
             "loss/train": row.train_loss,
@@ -59,7 +59,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
                         tf.summary.scalar(name, value)
             self._writer.flush()
 
-    def finish(self, outcome: Outcome, result: Result) -> None:
+    def finish(self, outcome: Trained, result: Result) -> None:
         """Writes what is known at the end: test accuracies, densities, surviving weights.
 
         Args:
@@ -69,7 +69,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
         with writing(self._folder):
             self._finish(outcome, result)
 
-    def _finish(self, outcome: Outcome, result: Result) -> None:
+    def _finish(self, outcome: Trained, result: Result) -> None:
         for row in outcome.rows:
             found = {"test": row.test_accuracy, "train": row.train_accuracy}
             with self._writer.as_default(row.iteration):
@@ -85,7 +85,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
                 tf.summary.experimental.write_raw_pb(survivors.SerializeToString())
 
     def __exit__(self, kind: object, *error: object) -> None:
-        # What ended the training is told, rather than that this could not be written either.
+        # The error that ended the training is shown, not that this could not be written either.
         quietly = contextlib.suppress(UserError) if kind else contextlib.nullcontext()
         with quietly, writing(self._folder):
             self._writer.close()

@@ -8,7 +8,7 @@ import numpy as np
 
 from lth_tf import files
 from lth_tf.arms import Draw
-from lth_tf.data import OwnData, load
+from lth_tf.data import UserData, load
 from lth_tf.lottery.masking import make_mask_schedule
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import arm_of, draw_of, train_levels
@@ -25,11 +25,11 @@ from lth_tf.training.checkpoint import Saving
 from lth_tf.training.distribution import make_strategy
 from lth_tf.training.initial_state import InitialState
 from lth_tf.training.invariants import check_count
-from lth_tf.training.measure import DivergedError, Row
+from lth_tf.training.measure import DivergedError, MetricsRow
 from lth_tf.training.order import Order
+from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.state import State, read_state
-from lth_tf.training.team import Team
-from lth_tf.training.trainer import Outcome, Trainer
+from lth_tf.training.trainer import Trained, Trainer
 
 _SAMPLE = 10_000
 
@@ -40,7 +40,7 @@ class Listener(Protocol):
     def started(self, training: Training, density: float) -> None:
         """A training starts."""
 
-    def measured(self, training: Training, row: Row) -> None:
+    def measured(self, training: Training, row: MetricsRow) -> None:
         """A training was evaluated."""
 
     def finished(self, training: Training, result: Result) -> None:
@@ -51,8 +51,8 @@ class Worker:
     """Runs single trainings of an experiment, one after another, in this process.
 
     A training's needs are read from the store and its files written there, so that it does not
-    matter which worker runs it, nor what that worker ran before. In a team, the chief `run`s a
-    training and the others `follow` it, which have no store.
+    matter which worker runs it, nor what that worker ran before. Where several processes run one
+    training together, the chief `run`s it and the others `follow`, which have no store.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Worker:
         network: Network,
         store: Store | None,
         settings: Settings,
-        data: OwnData | None = None,
+        data: UserData | None = None,
     ) -> None:
         """Loads the data and builds the model.
 
@@ -79,7 +79,7 @@ class Worker:
         self._settings = settings
         recipe = self._experiment.recipe
         strategy = make_strategy(settings.distribution)
-        self._team = Team(strategy)
+        self._process_group = ProcessGroup(strategy)
         data = data or load(recipe.dataset, settings.data_dir)
         self._trainer = Trainer(recipe, network.build, data, strategy, settings.xla)
 
@@ -118,12 +118,12 @@ class Worker:
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
-        initial, state = share(self._team, initial, read_state(checkpoint))
+        initial, state = share(self._process_group, initial, read_state(checkpoint))
         saving = self._saving(checkpoint, should_stop)
-        rows: list[Row] = []
+        rows: list[MetricsRow] = []
         with TensorBoardLog(folder, self._experiment, training, self._network.metric) as log:
 
-            def on_row(row: Row) -> None:
+            def on_row(row: MetricsRow) -> None:
                 rows.append(row)
                 log.row(row)
                 listener.measured(training, row)
@@ -157,20 +157,20 @@ class Worker:
             DivergedError: if a loss is not finite.
             KeyboardInterrupt: if any worker was asked to stop.
         """
-        initial, state = share(self._team, None, None)
+        initial, state = share(self._process_group, None, None)
         self._train(training, initial, lambda row: None, state, self._saving(None, should_stop))
 
     def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
-        return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._team)
+        return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._process_group)
 
     def _train(
         self,
         training: Training,
         initial: InitialState,
-        on_row: Callable[[Row], None],
+        on_row: Callable[[MetricsRow], None],
         state: State | None,
         saving: Saving,
-    ) -> Outcome:
+    ) -> Trained:
         recipe = self._experiment.recipe
         streams = Streams(self._experiment.seed, training.replicate)
         rows, validation_rows = self._network.split(training.replicate)
@@ -185,7 +185,7 @@ class Worker:
         except DivergedError as error:
             raise DivergedError(f"{training.path}: {error}") from None
 
-    def _result(self, training: Training, outcome: Outcome) -> Result:
+    def _result(self, training: Training, outcome: Trained) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
         marks = set(self._experiment.recipe.marks)
         remaining = {name: int(mask.sum()) for name, mask in outcome.masks.items()}

@@ -143,7 +143,7 @@ class Experiment:
         return Training(training.replicate, training.level - 1, TICKET)
 
     @property
-    def width(self) -> int:
+    def concurrency(self) -> int:
         """The number of trainings that can run at the same time, once the dense ones are done.
 
         The dense ones are among them where no training needs another.

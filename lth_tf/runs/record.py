@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lth_tf import files
-from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
@@ -19,7 +19,7 @@ _GROWING = ("rounds", "replicates", "reinits")
 
 def describe(
     experiment: Experiment,
-    data: ImageInfo | OwnInfo,
+    data: ImageInfo | UserDataInfo,
     start: Mapping[str, Any],
     objective: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
@@ -106,11 +106,11 @@ def experiment_of(fields: Mapping[str, Any]) -> Experiment:
     )
 
 
-def data_of(fields: Mapping[str, Any]) -> ImageInfo | OwnInfo:
+def data_of(fields: Mapping[str, Any]) -> ImageInfo | UserDataInfo:
     """Returns what experiment.json says of the data."""
     data = fields["data"]
     if "image_shape" not in data:
-        return OwnInfo(**data)
+        return UserDataInfo(**data)
     tuples = {name: tuple(value) for name, value in data.items() if isinstance(value, list)}
     return ImageInfo(**{**data, **tuples})
 

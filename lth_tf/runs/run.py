@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
@@ -34,7 +34,7 @@ class Run:
     name: str
     store: Store
     experiment: Experiment
-    data: ImageInfo | OwnInfo
+    data: ImageInfo | UserDataInfo
     metric: Metric
     starts: Sequence[dict[str, Any]]
     results: Sequence[Result]

@@ -1,4 +1,4 @@
-"""The run's log: what is told of it, on the console and in a file that stays behind."""
+"""The run's log, on the console and in a file that stays behind."""
 
 import contextlib
 import errno

@@ -11,7 +11,7 @@ import filelock
 import numpy as np
 
 from lth_tf import files
-from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
@@ -54,7 +54,7 @@ class Store:
     def begin(
         self,
         experiment: Experiment,
-        data: ImageInfo | OwnInfo,
+        data: ImageInfo | UserDataInfo,
         start: Mapping[str, Any],
         objective: Mapping[str, Any] | None = None,
     ) -> None:
@@ -97,7 +97,7 @@ class Store:
         """
         return record.experiment_of(self.experiment_json())
 
-    def data(self) -> ImageInfo | OwnInfo:
+    def data(self) -> ImageInfo | UserDataInfo:
         """Returns what is known of the experiment's data."""
         return record.data_of(self.experiment_json())
 

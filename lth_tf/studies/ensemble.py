@@ -17,7 +17,7 @@ from lth_tf.analysis.ensembles.votes import Vote, measure
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.table import Table
-from lth_tf.data import ImageInfo, OwnInfo
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.runs.experiment import TICKET, Experiment
 from lth_tf.runs.run import Run
@@ -73,7 +73,7 @@ class Ensemble(Study):
 
     def lacks(self, run: Run) -> str:
         """See `Study`."""
-        if isinstance(run.data, OwnInfo):
+        if isinstance(run.data, UserDataInfo):
             return (
                 "It must be a run on an image classification set; networks on data of one's own "
                 "cannot be made to vote here."
@@ -111,7 +111,7 @@ class Ensemble(Study):
         folders = [run.store.folder, *map(Path, self.beside)]
         others = open_runs(folders, data_dir=run.data_dir)[1:]
         for other in others:
-            if isinstance(other.data, OwnInfo):
+            if isinstance(other.data, UserDataInfo):
                 raise UserError(f"{other.store.folder}: {self.lacks(other)}")
         groups = find_groups([run, *others], self._level(run), self.levels)
         if not groups.voting:

@@ -136,10 +136,10 @@ class Survivors(Study):
             for layer, group in survivors.items()
             if all(r.initial_survivors for r in (*group, *all_of[layer]))
         }
-        told = ", ".join(f"{ratio:.2f} in {layer}" for layer, ratio in ratios.items())
+        by_layer = ", ".join(f"{ratio:.2f} in {layer}" for layer, ratio in ratios.items())
         return (
             f"At level {last} the surviving weights began with these multiples of their layer's "
-            f"mean |θ0|: {told}."
+            f"mean |θ0|: {by_layer}."
         )
 
 

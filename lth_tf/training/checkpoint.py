@@ -14,9 +14,9 @@ from lth_tf.pruning.packing import pack
 from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure
 from lth_tf.training.optimizers import optimizer_arrays, optimizer_state, schedule_of
+from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.rewind import Rewind, make_optimizer_new, set_weights
 from lth_tf.training.state import State, write_state
-from lth_tf.training.team import Team
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Saving:
         path: the checkpoint's file; None in the workers that do not write it.
         every: seconds between two checkpoints.
         should_stop: says whether the training is to keep its state and stop.
-        team: the workers that train together, and must keep their state together.
+        process_group: the workers that train together, and must keep their state together.
     """
 
     path: Path | None
     every: float
     should_stop: Callable[[], bool]
-    team: Team
+    process_group: ProcessGroup
 
 
 class Resume(keras.callbacks.Callback):
@@ -111,7 +111,7 @@ class Checkpoint(keras.callbacks.Callback):
             return
         saving = self._saving
         due = saving.path is not None and time.monotonic() - self._last >= saving.every
-        stop, due = saving.team.any(saving.should_stop(), due)
+        stop, due = saving.process_group.any(saving.should_stop(), due)
         if stop or due:
             self._keep(self._ends[batch])
             self._last = time.monotonic()

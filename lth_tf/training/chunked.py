@@ -12,9 +12,9 @@ from lth_tf.data.augmentations import augmentation
 from lth_tf.pruning.walk import copy_model, unwrap, walk
 from lth_tf.pruning.wrapper import is_maskable, masked_layers, wrap
 from lth_tf.recipe import Recipe
-from lth_tf.training.noise import RandomLayer, copy_stateless, noise, random_layers
 from lth_tf.training.normalization import GlobalBatchNormalization
 from lth_tf.training.order import Order
+from lth_tf.training.random_layers import RandomLayer, copy_stateless, random_layers, randomness_of
 
 
 class Examples:
@@ -112,7 +112,7 @@ class ChunkedModel(keras.Model):
         draw = functools.partial(self._draw, chunk["position"], iteration)
         if self._augment.draws:
             inputs = self._augment(inputs, draw(chunk["augment_key"][0], [self._augment.draws]))
-        with noise(self._random_layers, draw, chunk["dropout_key"][0], iteration):
+        with randomness_of(self._random_layers, draw, chunk["dropout_key"][0], iteration):
             return step((inputs, targets))
 
     def kernel_gradients(self, order: Order, iteration: int) -> dict[str, np.ndarray]:

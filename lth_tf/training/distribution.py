@@ -9,13 +9,13 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.machine import memory, usable_cores
 from lth_tf.pruning.kernels import kernels
-from lth_tf.training.noise import StatelessDropout, random_layers
-from lth_tf.training.team import check_cluster
+from lth_tf.training.process_group import check_cluster
+from lth_tf.training.random_layers import StatelessDropout, random_layers
 
 _JOB_MEMORY = 5 * 2**29  # bytes that a training on CIFAR-10 takes at most
 
 # One of each for the whole process: on CPUs, TensorFlow mixes up the sums of two of them.
-STRATEGIES = {
+DISTRIBUTIONS = {
     "none": tf.distribute.get_strategy,
     "mirrored": functools.cache(tf.distribute.MirroredStrategy),
     "multi_worker": functools.cache(tf.distribute.MultiWorkerMirroredStrategy),
@@ -82,11 +82,11 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     Raises:
         UserError: if there is no strategy of that name, or no cluster for one of several workers.
     """
-    if name not in STRATEGIES:
-        raise UserError(f"--distribution={name}: must be one of {', '.join(STRATEGIES)}")
+    if name not in DISTRIBUTIONS:
+        raise UserError(f"--distribution={name}: must be one of {', '.join(DISTRIBUTIONS)}")
     if name == "multi_worker":
         check_cluster()
-    return STRATEGIES[name]()
+    return DISTRIBUTIONS[name]()
 
 
 def use_xla(

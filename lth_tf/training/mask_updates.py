@@ -11,7 +11,7 @@ from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import masked_layers, set_masks
 from lth_tf.training.invariants import check_update
 from lth_tf.training.mask_schedules import MaskSchedule, Moment
-from lth_tf.training.team import Team
+from lth_tf.training.process_group import ProcessGroup
 
 
 class MaskUpdates(keras.callbacks.Callback):
@@ -27,7 +27,7 @@ class MaskUpdates(keras.callbacks.Callback):
         masks: Mapping[str, np.ndarray],
         ends: list[int],
         gradients: Callable[[int], Mapping[str, np.ndarray]],
-        team: Team,
+        process_group: ProcessGroup,
     ) -> None:
         """Makes the callback.
 
@@ -36,7 +36,7 @@ class MaskUpdates(keras.callbacks.Callback):
             masks: the masks to begin with; kernels without one are not pruned.
             ends: the iterations at which chunks end, those of the updates among them.
             gradients: computes the kernels' gradients on the batch of an iteration.
-            team: the workers that train together, and have the chief's masks.
+            process_group: the workers that train together, and have the chief's masks.
         """
         super().__init__()
         self.masks = dict(masks)
@@ -44,7 +44,7 @@ class MaskUpdates(keras.callbacks.Callback):
         self._updates = frozenset(schedule.updates)
         self._ends = ends
         self._gradients = gradients
-        self._team = team
+        self._process_group = process_group
 
     @property
     def density(self) -> float:
@@ -71,7 +71,7 @@ class MaskUpdates(keras.callbacks.Callback):
             generator=self._schedule.plan.generator(iteration),
         )
         # On every worker, as gradients are a sum over all; but the chief's masks are everybody's.
-        masks, _ = self._team.share_arrays(self._schedule.update(moment), None)
+        masks, _ = self._process_group.share_arrays(self._schedule.update(moment), None)
         check_update(self._schedule.promise, self.masks, masks)
         self.masks = masks
         set_masks(self.model, masks)

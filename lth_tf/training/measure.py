@@ -24,7 +24,7 @@ from lth_tf.training.rewind import set_weights
 
 
 @dataclasses.dataclass
-class Row:
+class MetricsRow:
     """One evaluation; accuracies are fractions, None where there was none.
 
     Attributes:
@@ -71,7 +71,7 @@ class Measure(keras.callbacks.Callback):
         marks: tuple[int, ...],
         counts_from: int,
         density: Callable[[], float],
-        on_row: Callable[[Row], None],
+        on_row: Callable[[MetricsRow], None],
     ) -> None:
         """Makes the callback.
 
@@ -84,10 +84,10 @@ class Measure(keras.callbacks.Callback):
             marks: iterations whose test accuracy is recorded, besides the last.
             counts_from: the iteration from which on the masks are the level's.
             density: returns the density at work.
-            on_row: is told of each evaluation.
+            on_row: is called with each evaluation.
         """
         super().__init__()
-        self.rows: list[Row] = []
+        self.rows: list[MetricsRow] = []
         self.best = 0
         self.best_weights: dict[str, np.ndarray] = {}
         self._validation = validation
@@ -100,7 +100,7 @@ class Measure(keras.callbacks.Callback):
         self._density = density
         self._on_row = on_row
 
-    def go_on(self, rows: list[Row], best: int, best_weights: dict[str, np.ndarray]) -> None:
+    def go_on(self, rows: list[MetricsRow], best: int, best_weights: dict[str, np.ndarray]) -> None:
         """Takes over what was measured before the training was interrupted.
 
         Args:
@@ -141,7 +141,7 @@ class Measure(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         last = int(optimizer.iterations.numpy()) - (iteration > self._start)
         rate = float(schedule_of(optimizer)(last))
-        row = Row(iteration, train_loss, loss, accuracy, rate, density=self._density())
+        row = MetricsRow(iteration, train_loss, loss, accuracy, rate, density=self._density())
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):
                 raise _diverged(f"the {name} loss is {value}", iteration)
@@ -153,7 +153,7 @@ class Measure(keras.callbacks.Callback):
             self.best_weights = snapshot(self.model)
         self._on_row(row)
 
-    def _is_best(self, row: Row) -> bool:
+    def _is_best(self, row: MetricsRow) -> bool:
         if row.iteration < self._counts_from:
             return False
         best = self.rows[self.best]

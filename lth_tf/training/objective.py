@@ -77,16 +77,16 @@ def objective_of(model: keras.Model) -> Objective:
     config = getattr(model, "_compile_config", None)
     if config is None:
         return CLASSIFICATION
-    given = config.config
-    for loss in tf.nest.flatten(given["loss"]):
+    compiled = config.config
+    for loss in tf.nest.flatten(compiled["loss"]):
         reduction = getattr(loss, "reduction", "auto")
         if reduction not in ("auto", "sum_over_batch_size"):
             raise UserError(
                 f"model {model.name}: its loss {_short_name(loss)} must average over the examples "
                 f"(the default reduction), not {reduction}"
             )
-    metrics = given["metrics"] or given["weighted_metrics"] or None
-    return Objective(given["loss"], metrics, given["loss_weights"])
+    metrics = compiled["metrics"] or compiled["weighted_metrics"] or None
+    return Objective(compiled["loss"], metrics, compiled["loss_weights"])
 
 
 def _fresh(metric: Any) -> Any:

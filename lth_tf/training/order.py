@@ -1,7 +1,7 @@
 """The order of a training: which examples make up each iteration, and where its chunks end.
 
 Each epoch visits the training examples in an order of its own, drawn from (stream, epoch), and
-leaves out the last few that do not fill a batch; so an iteration's batch can be told without
+leaves out the last few that do not fill a batch; so an iteration's batch is known without
 running the ones before it.
 """
 

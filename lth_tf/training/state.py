@@ -14,12 +14,12 @@ from typing import Any
 from lth_tf import files
 from lth_tf.arrays import Arrays, checksum, flatten, nest
 from lth_tf.errors import UserError
-from lth_tf.training.measure import Row
+from lth_tf.training.measure import MetricsRow
 
 _log = logging.getLogger(__name__)
 _FORMAT = "2"
 _READ = ("1", _FORMAT)  # format 1 has no masks, which did not change, and no loss scale
-GROUPS = ("weights", "best", "rewind", "optimizer", "masks")
+ARRAY_GROUPS = ("weights", "best", "rewind", "optimizer", "masks")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +31,12 @@ class State:
         seconds: time that they took, over all starts.
         rows: the evaluations so far.
         best: index in `rows` of the lowest validation loss.
-        arrays: arrays by group, one of `GROUPS`, and name; masks are packed.
+        arrays: arrays by group, one of `ARRAY_GROUPS`, and name; masks are packed.
     """
 
     iteration: int
     seconds: float
-    rows: list[Row]
+    rows: list[MetricsRow]
     best: int
     arrays: dict[str, Arrays]
 
@@ -54,7 +54,7 @@ class State:
             record: what `record` returned.
             arrays: arrays by group and name.
         """
-        rows = [Row(**row) for row in record["rows"]]
+        rows = [MetricsRow(**row) for row in record["rows"]]
         return cls(**{**record, "rows": rows}, arrays=arrays)
 
 
@@ -94,4 +94,4 @@ def read_state(path: Path) -> State | None:
     except UserError as error:
         _log.warning("%s; this training starts anew", error)
         return None
-    return State.of(json.loads(text), nest(arrays, GROUPS))
+    return State.of(json.loads(text), nest(arrays, ARRAY_GROUPS))

@@ -10,12 +10,12 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf import models
-from lth_tf.data import ImageData, ImageInfo, OwnData, OwnInfo
+from lth_tf.data import ImageData, ImageInfo, UserData, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
 from lth_tf.models.layers import UNIT, Scaling
-from lth_tf.models.own import ModelFunction, build_own
+from lth_tf.models.user_model import ModelFunction, build_user_model
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.packing import unpack
 from lth_tf.pruning.wrapper import set_masks
@@ -28,19 +28,19 @@ from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.invariants import CheckInvariants
 from lth_tf.training.mask_schedules import MaskSchedule
 from lth_tf.training.mask_updates import MaskUpdates
-from lth_tf.training.measure import Measure, Row
+from lth_tf.training.measure import Measure, MetricsRow
 from lth_tf.training.objective import objective_of
 from lth_tf.training.optimizers import make_optimizer, optimizer_arrays
 from lth_tf.training.order import Order, chunk_ends
+from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.rewind import Rewind
 from lth_tf.training.state import State
-from lth_tf.training.team import Team
 
 _NOTHING = Keep()
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class Trained:
     """What a training leaves.
 
     Attributes:
@@ -53,8 +53,8 @@ class Outcome:
         seconds: how long it took, over all starts.
     """
 
-    rows: list[Row]
-    early_stop: Row
+    rows: list[MetricsRow]
+    early_stop: MetricsRow
     weights: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
     rewind_weights: dict[str, np.ndarray] | None
@@ -75,7 +75,7 @@ class Trainer:
         self,
         recipe: Recipe,
         build: Callable[[int], keras.Model],
-        data: ImageData | OwnData,
+        data: ImageData | UserData,
         strategy: tf.distribute.Strategy,
         xla: str = "auto",
     ) -> None:
@@ -105,7 +105,7 @@ class Trainer:
         self._test = Evaluator(self.model, self.xla)
         self._test.set_examples(*data.test)
         self._training = Evaluator(self.model, self.xla)
-        self._team = Team(strategy)
+        self._process_group = ProcessGroup(strategy)
 
     def train(
         self,
@@ -114,11 +114,11 @@ class Trainer:
         schedule: MaskSchedule,
         validation_rows: np.ndarray,
         training_rows: np.ndarray,
-        on_row: Callable[[Row], None] = lambda row: None,
+        on_row: Callable[[MetricsRow], None] = lambda row: None,
         state: State | None = None,
         saving: Saving | None = None,
         keep: Keep = _NOTHING,
-    ) -> Outcome:
+    ) -> Trained:
         """Runs one training to the recipe's end, or goes on with one that was interrupted.
 
         Args:
@@ -128,7 +128,7 @@ class Trainer:
             validation_rows: rows of the validation examples, as many as the recipe says.
             training_rows: rows of the training examples whose accuracy is measured at early
                 stopping and at the end.
-            on_row: is told of each evaluation, those before an interruption included.
+            on_row: is called with each evaluation, those before an interruption included.
             state: the state of an interrupted training to go on from.
             saving: where and when the state is kept.
             keep: what later trainings will go on from.
@@ -149,7 +149,11 @@ class Trainer:
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         evaluators = self._validation, self._test, self._training
         updates = MaskUpdates(
-            schedule, masks, ends, lambda i: self.model.kernel_gradients(order, i), self._team
+            schedule,
+            masks,
+            ends,
+            lambda i: self.model.kernel_gradients(order, i),
+            self._process_group,
         )
         settled = max(schedule.updates, default=0)
         measure = Measure(
@@ -167,7 +171,7 @@ class Trainer:
         if saving:
             callbacks.append(Checkpoint(saving, ends, measure, updates, theta_k, began - before))
         self.model.fit(order.dataset(first, ends), epochs=1, verbose=0, callbacks=callbacks)
-        return Outcome(
+        return Trained(
             rows=measure.rows,
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
@@ -204,7 +208,7 @@ def _beginning(initial: InitialState, state: State | None) -> keras.callbacks.Ca
 
 
 def build_model(
-    recipe: Recipe, info: ImageInfo | OwnInfo, seed: int, make: ModelFunction | None = None
+    recipe: Recipe, info: ImageInfo | UserDataInfo, seed: int, make: ModelFunction | None = None
 ) -> keras.Model:
     """Builds a recipe's network, plain, with initial weights from a seed.
 
@@ -221,8 +225,8 @@ def build_model(
     if make is None and names_function(name):
         make = import_function("model", name)
     if make:
-        return build_own(make, name, seed)
-    if isinstance(info, OwnInfo):
+        return build_user_model(make, name, seed)
+    if isinstance(info, UserDataInfo):
         raise UserError(
             f"--model={name}: must be package.module:function where --dataset is one, "
             f"as in --dataset={recipe.dataset}"

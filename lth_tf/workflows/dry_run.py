@@ -15,7 +15,7 @@ from lth_tf.paper.recipes import RECIPES, paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
-from lth_tf.workflows.estimate import estimate
+from lth_tf.workflows.cost import cost_of_training
 
 
 def print_preview(
@@ -44,7 +44,9 @@ def print_preview(
     console.print(_plan_table(network, experiment))
     for line in network.fitted_ticket.notes if inputs.ticket else ():
         console.print(line)
-    expected = estimate(network, [store.result(training) for training in plan if training in done])
+    expected = cost_of_training(
+        network, [store.result(training) for training in plan if training in done]
+    )
     left = len(plan) - len(done)
     console.print(
         f"{folder}: {len(plan)} trainings, {left} of them to run, "

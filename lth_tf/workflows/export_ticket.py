@@ -88,11 +88,11 @@ class Export:
             checks = self._check(folder, expected) if expected else {}
             gains = None if threads is None else self._measure(source, folder, threads)
             units = self._units(source.model) if self.structured else []
-            told = Exported(
+            exported = Exported(
                 self._network.experiment, result, self.weights, notes, checks, gains, units
             )
-            files.write_text(folder / "README.md", told.readme())
-        return told
+            files.write_text(folder / "README.md", exported.readme())
+        return exported
 
     def expected(self, data_dir: str | None = None) -> Expected:
         """Returns what the files must do on the test set.
@@ -116,7 +116,9 @@ class Export:
             images=inputs,
             labels=targets,
             logits=inference(model)(inputs),
-            right=round(accuracy * len(targets)) if trained and not self._network.is_own else None,
+            right=round(accuracy * len(targets))
+            if trained and not self._network.is_from_user
+            else None,
             comparable=recipe.precision == "float32" and not self._used_gpus(),
             trained=trained,
         )

@@ -1,4 +1,4 @@
-"""What is told of an export: on the screen, and in the README.md beside the files."""
+"""What an export says of itself: on the screen, and in the README.md beside the files."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

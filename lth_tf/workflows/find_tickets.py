@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lth_tf.analysis.report.report import headline, write_report
-from lth_tf.data import OwnData
+from lth_tf.data import UserData
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import name_of
 from lth_tf.lottery.inputs import Inputs, fitted
 from lth_tf.lottery.opened_run import OpenedRun, open_run
 from lth_tf.lottery.tickets import ticket
-from lth_tf.models.own import ModelFunction
+from lth_tf.models.user_model import ModelFunction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import DENSE, TICKET, Experiment, Training
 from lth_tf.runs.settings import Settings
@@ -33,7 +33,7 @@ class Found:
         self,
         folder: Path | str,
         model_fn: ModelFunction | None = None,
-        data: OwnData | None = None,
+        data: UserData | None = None,
     ) -> None:
         """Opens a run directory, finished or not.
 
@@ -145,7 +145,7 @@ def find_tickets(
             folder has another experiment. What is finished stays.
     """
     inputs = Inputs(
-        model_fn, OwnData.of(train, validation, test), higher_is_better=higher_is_better
+        model_fn, UserData.of(train, validation, test), higher_is_better=higher_is_better
     )
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(

@@ -25,8 +25,8 @@ from lth_tf.runs.run_log import full_disk_named, run_log
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.training.distribution import gpu_names, make_strategy
+from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.rewind import set_weights
-from lth_tf.training.team import Team
 
 _log = logging.getLogger(__name__)
 
@@ -69,11 +69,12 @@ def run_experiment(
     settings = settings or Settings()
     scheduler = _choose_scheduler(settings)
     scheduler.prepare(settings)
-    team = Team(make_strategy(settings.distribution))
+    process_group = ProcessGroup(make_strategy(settings.distribution))
     inputs = inputs or inputs_of(experiment.recipe)
     network = _checked_network(experiment, inputs, settings)
-    if not team.is_chief:
-        console.print(f"Worker {team.index} of {team.size}; see worker 0, the chief, for the run.")
+    if not process_group.is_chief:
+        place = f"Worker {process_group.index} of {process_group.size}"
+        console.print(f"{place}; see worker 0, the chief, for the run.")
         follow(network, inputs, settings, should_stop)
         return []
     store = Store(folder)

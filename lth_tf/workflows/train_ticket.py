@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lth_tf import data, models
-from lth_tf.data import OwnData
+from lth_tf.data import UserData
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import name_of
 from lth_tf.lottery.inputs import Inputs, inputs_of, with_data
-from lth_tf.models.own import ModelFunction
+from lth_tf.models.user_model import ModelFunction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import TICKET, TRANSFER, Experiment
 from lth_tf.runs.settings import Settings
@@ -124,14 +124,14 @@ def train_ticket(
     ticket = ticket if isinstance(ticket, Ticket) else Ticket.load(ticket)
     if model_fn:
         changes["model"] = name_of(model_fn)
-    own_data = None
+    user_data = None
     if train is not None:
         changes.setdefault("dataset", "own")
-        own_data = OwnData.of(train, validation, test)
+        user_data = UserData.of(train, validation, test)
     experiment = transfer(
         ticket, changes, replicates=replicates, arms=tuple(arms), reinits=reinits, seed=seed
     )
-    found = Inputs(data=own_data) if own_data else inputs_of(experiment.recipe)
+    found = Inputs(data=user_data) if user_data else inputs_of(experiment.recipe)
     inputs = Inputs(model_fn, found.data, ticket, higher_is_better)
     experiment = with_data(experiment, inputs)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)

@@ -197,4 +197,4 @@ def test_a_one_shot_plan_needs_the_dense_network_only():
     experiment = Experiment(recipe=paper_recipe("lenet"), rounds=5, strategy="one_shot", arms=ARMS)
     plan = make_plan(experiment)
     assert {experiment.parent(training) for training in plan[1:]} == {plan[0]}
-    assert experiment.width == 30
+    assert experiment.concurrency == 30

@@ -10,7 +10,7 @@ from rich.console import Console
 from lth_tf.lottery import progress
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, make_plan
-from lth_tf.training.measure import Row
+from lth_tf.training.measure import MetricsRow
 
 
 def listener_on(console):
@@ -19,7 +19,7 @@ def listener_on(console):
 
 
 def row(iteration, accuracy):
-    return Row(iteration, 0.1, 0.2, accuracy, 0.1)
+    return MetricsRow(iteration, 0.1, 0.2, accuracy, 0.1)
 
 
 def test_an_80_column_terminal_has_room_for_everything():

@@ -24,27 +24,27 @@ FLAGS = (
 def start_two(start, tmp_path):
     """Starts two workers on loopback, each with a --runs_dir of its own."""
 
-    def start_team():
+    def start_workers():
         with socket.socket() as one, socket.socket() as two:
             one.bind(("127.0.0.1", 0))
             two.bind(("127.0.0.1", 0))
             addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in (one, two)]
-        team = []
+        workers = []
         for index in range(2):
             task = {"type": "worker", "index": index}
             config = json.dumps({"cluster": {"worker": addresses}, "task": task})
             before = f"import os; os.environ['TF_CONFIG'] = {config!r}"
             flags = (*FLAGS, "--distribution=multi_worker")
-            team.append(start(tmp_path / f"of_{index}", *flags, before=before))
-        return team
+            workers.append(start(tmp_path / f"of_{index}", *flags, before=before))
+        return workers
 
-    return start_team
+    return start_workers
 
 
-def end(team):
-    for worker in team:
+def end(workers):
+    for worker in workers:
         worker.join(180)
-    return [worker.exitcode for worker in team]
+    return [worker.exitcode for worker in workers]
 
 
 def test_two_workers_train_as_one_and_continue_after_one_was_killed(
@@ -53,10 +53,10 @@ def test_two_workers_train_as_one_and_continue_after_one_was_killed(
     chiefs, others = tmp_path / "of_0/e", tmp_path / "of_1"
     ticket = "replicate_00/level_01/ticket"
 
-    team = start_two()
-    wait_for(team[0], chiefs, f"{ticket}/checkpoint.safetensors")
-    team[1].kill()
-    assert end(team) == [1, -9]
+    workers = start_two()
+    wait_for(workers[0], chiefs, f"{ticket}/checkpoint.safetensors")
+    workers[1].kill()
+    assert end(workers) == [1, -9]
     told = (tmp_path / "of_0/log").read_text().splitlines()[-1]
     assert told.startswith("lth_tf: worker 0 of 2: another worker has ended (")
     assert told.endswith("continues from its last checkpoint")

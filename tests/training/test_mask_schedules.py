@@ -12,8 +12,8 @@ from lth_tf.pruning.masks import random_masks
 from lth_tf.training.checkpoint import Saving
 from lth_tf.training.invariants import InvariantError
 from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskSchedule, Moment, Promise
+from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.state import read_state
-from lth_tf.training.team import Team
 
 NOISY = {"optimizer": "adam", "learning_rate": 0.02, "dropout": 0.4, "augment": "flip_crop"}
 UPDATES = tuple(range(2, 23, 2))  # of 30 iterations: until three quarters, ten at least
@@ -139,10 +139,10 @@ def test_a_training_stopped_at_every_chunk_ends_in_the_same_bits(
     setting = make(**NOISY, eval_every=5)
     trainer = setting.trainer()
     whole = setting.train(trainer, **arguments(setting))
-    path, team = tmp_path / "checkpoint", Team(tf.distribute.get_strategy())
+    path, process_group = tmp_path / "checkpoint", ProcessGroup(tf.distribute.get_strategy())
     stops, outcome = [], None
     while outcome is None:
-        saving = Saving(path, 0, lambda: True, team)
+        saving = Saving(path, 0, lambda: True, process_group)
         try:
             outcome = setting.train(
                 trainer, **arguments(setting), state=read_state(path), saving=saving

@@ -10,8 +10,8 @@ import tf_keras as keras
 from lth_tf.recipe import Recipe
 from lth_tf.training.checkpoint import Saving
 from lth_tf.training.optimizers import Adam, Momentum, Schedule, make_optimizer
+from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.state import read_state
-from lth_tf.training.team import Team
 
 
 def test_schedule_warms_up_and_drops_at_the_exact_iteration():
@@ -106,7 +106,7 @@ def test_a_loss_scale_begins_anew_in_each_training_and_is_gone_on_with_after_a_s
     assert float(optimizer.loss_scale) == scale
 
     path = tmp_path / "checkpoint"
-    saving = Saving(path, 0, lambda: True, Team(tf.distribute.get_strategy()))
+    saving = Saving(path, 0, lambda: True, ProcessGroup(tf.distribute.get_strategy()))
     with pytest.raises(KeyboardInterrupt):
         setting.train(trainer, **arguments, saving=saving)
     state = read_state(path)

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from lth_tf import files
-from lth_tf.training.measure import Row
+from lth_tf.training.measure import MetricsRow
 from lth_tf.training.state import State, read_state, write_state
 
 STATE = State(
     iteration=20,
     seconds=1.5,
-    rows=[Row(0, None, 2.3, 0.1, 0.01), Row(20, 1.7, 1.25, 0.5, 0.01, test_accuracy=0.4)],
+    rows=[
+        MetricsRow(0, None, 2.3, 0.1, 0.01),
+        MetricsRow(20, 1.7, 1.25, 0.5, 0.01, test_accuracy=0.4),
+    ],
     best=1,
     arrays={
         "weights": {"dense/kernel": np.array([[0.1, -0.0], [np.inf, 3e-42]], np.float32)},

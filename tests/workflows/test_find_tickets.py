@@ -112,7 +112,7 @@ def test_its_networks_can_be_run_on_its_data(found, mine):
     with pytest.raises(UserError, match=r"was run on data given in Python; open it with the same"):
         lth_tf.open_run(found.folder).examples("test")
     train, validation, test = mine.data()
-    other = lth_tf.OwnData.of(train, validation, (test[0] + 1, test[1]))
+    other = lth_tf.UserData.of(train, validation, (test[0] + 1, test[1]))
     with pytest.raises(UserError, match="must be opened with the data that it was run on"):
         lth_tf.open_run(found.folder, data=other).examples("test")
 
@@ -152,7 +152,7 @@ def test_by_name_in_two_jobs_it_is_the_same(found, mine, tmp_path, outcome):
 def test_noise_goes_on_where_it_stopped(found, mine, tmp_path, outcome):
     """Keras's own random layers, too, have the noise of their iteration."""
     experiment = Store(found.folder).experiment()
-    inputs = Inputs(mine.network, lth_tf.OwnData.of(*mine.data()))
+    inputs = Inputs(mine.network, lth_tf.UserData.of(*mine.data()))
     asked = iter([False] * 3 + [True] * 9)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(experiment, tmp_path / "e", inputs=inputs, should_stop=lambda: next(asked))

@@ -85,7 +85,7 @@ def test_no_training_of_the_plan_needs_another_and_none_is_a_winning_ticket():
     )
     plan = make_plan(experiment)
     assert {experiment.parent(training) for training in plan} == {None}
-    assert experiment.width == len(plan) == 8
+    assert experiment.concurrency == len(plan) == 8
     assert keeps_trained_weights(experiment)
     kept = {
         (strategy, rewind): keeps_trained_weights(

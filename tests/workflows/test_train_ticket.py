@@ -243,7 +243,7 @@ def test_a_plan_has_the_dense_network_and_the_tickets_level_and_nothing_waits(
     assert {training.level for training in plan} == {0, level}
     assert {training.kind for training in plan} == {"dense", "ticket", *chosen}
     assert {experiment.parent(training) for training in plan} == {None}
-    assert experiment.width == len(plan)
+    assert experiment.concurrency == len(plan)
     assert {rewinding_for(training, experiment).iteration for training in plan} == {0}
 
 

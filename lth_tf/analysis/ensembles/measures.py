@@ -97,11 +97,11 @@ def bootstrap(values: np.ndarray, generator: np.random.Generator) -> tuple[float
     and as the values are few, drawing them is much faster than drawing examples.
 
     Args:
-        values: one per example, of few kinds, such as correct or not.
+        values: one per example, of few different ones, such as correct or not.
         generator: where the randomness comes from.
     """
-    kinds, counts = np.unique(values, return_counts=True)
+    distinct, counts = np.unique(values, return_counts=True)
     drawn = generator.multinomial(len(values), counts / len(values), _RESAMPLES)
     tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(drawn @ kinds / len(values), [tail, 1 - tail])
+    low, high = np.quantile(drawn @ distinct / len(values), [tail, 1 - tail])
     return float(low), float(high)

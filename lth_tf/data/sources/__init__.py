@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from lth_tf.data.image_data import ImageData, ImageInfo
-from lth_tf.data.own_data import OwnData, OwnInfo
 from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.data.sources.function import Function
 from lth_tf.data.sources.tfds import Tfds
+from lth_tf.data.user_data import UserData, UserDataInfo
 from lth_tf.importing import names_function
 
 
@@ -21,10 +21,10 @@ class Source(Protocol):
 
     overrides: Mapping[str, Any]
 
-    def load(self) -> ImageData | OwnData:
+    def load(self) -> ImageData | UserData:
         """Returns the set in memory."""
 
-    def sizes(self) -> ImageInfo | OwnInfo:
+    def sizes(self) -> ImageInfo | UserDataInfo:
         """Returns its sizes, if possible without loading it."""
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -43,13 +43,13 @@ def source_of(name: str, data_dir: str | None = None) -> Source:
     return EMBEDDED[name] if name in EMBEDDED else Tfds(name, data_dir)
 
 
-def load(name: str, data_dir: str | None = None) -> ImageData | OwnData:
+def load(name: str, data_dir: str | None = None) -> ImageData | UserData:
     """Loads a data set, downloading and preparing it if need be.
 
     Args:
         name: an embedded set, such as `mnist_5k`; TFDS's name of an image classification set, such
             as `cifar10`; or `package.module:function`, which returns (train, validation, test),
-            see `OwnData.of`.
+            see `UserData.of`.
         data_dir: TFDS's data folder; by default $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Returns:
@@ -62,7 +62,9 @@ def load(name: str, data_dir: str | None = None) -> ImageData | OwnData:
     return source_of(name, data_dir).load()
 
 
-def info(name: str, data_dir: str | None = None, standardize: bool = False) -> ImageInfo | OwnInfo:
+def info(
+    name: str, data_dir: str | None = None, standardize: bool = False
+) -> ImageInfo | UserDataInfo:
     """Returns a data set's sizes without loading it.
 
     Only a set that is neither prepared nor one of the few in common use is downloaded for it.
@@ -78,7 +80,7 @@ def info(name: str, data_dir: str | None = None, standardize: bool = False) -> I
     """
     source = source_of(name, data_dir)
     sizes = source.sizes()
-    if not standardize or isinstance(sizes, OwnInfo):
+    if not standardize or isinstance(sizes, UserDataInfo):
         return sizes
     mean, deviation = source.statistics()
     return dataclasses.replace(sizes, mean=mean, deviation=deviation)

@@ -41,11 +41,11 @@ class Embedded:
             UserError: if its arrays are not of the types and sizes that they must be.
         """
         arrays = self.arrays()
-        kinds = [str(array.dtype) for array in arrays]
-        if kinds != ["uint8", "int32"] * 2:
+        dtypes = [str(array.dtype) for array in arrays]
+        if dtypes != ["uint8", "int32"] * 2:
             raise UserError(
                 f"--dataset={self.name}: must have uint8 images and int32 labels, found "
-                f"{', '.join(kinds)}"
+                f"{', '.join(dtypes)}"
             )
         data = ImageData(self.name, *arrays, classes=self.info.classes)
         if data.info != self.info:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lth_tf.data.own_data import OwnData, OwnInfo
+from lth_tf.data.user_data import UserData, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function
 
@@ -21,15 +21,15 @@ class Function:
     name: str
     overrides: ClassVar[Mapping[str, Any]] = {}
 
-    def load(self) -> OwnData:
+    def load(self) -> UserData:
         """Calls the function.
 
         Raises:
             UserError: if there is no such function, or it returns something else.
         """
-        return OwnData.made_by(self.name, import_function("dataset", self.name))
+        return UserData.made_by(self.name, import_function("dataset", self.name))
 
-    def sizes(self) -> OwnInfo:
+    def sizes(self) -> UserDataInfo:
         """Calls the function for its sets' sizes; raises as `load` does."""
         return self.load().info
 

@@ -14,7 +14,7 @@ from lth_tf.lottery.worker import Listener, Worker
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.settings import Settings
 from lth_tf.training.distribution import make_strategy, set_threads, use_gpus_sparingly
-from lth_tf.training.team import Team
+from lth_tf.training.process_group import ProcessGroup
 
 
 class InTurn(Scheduler):
@@ -33,20 +33,23 @@ class InTurn(Scheduler):
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         """See `Scheduler`."""
-        team = Team(make_strategy(self._settings.distribution))
-        with team.holding():
-            team.share_arrays({}, [dataclasses.astuple(training) for training in pending])
+        process_group = ProcessGroup(make_strategy(self._settings.distribution))
+        with process_group.holding():
+            process_group.share_arrays({}, [dataclasses.astuple(training) for training in pending])
             if not pending:
                 return
             worker = Worker(self._network, self._store, self._settings, self._inputs.data)
-            worker.run(self._in_turn(pending, team, should_stop), listener, should_stop)
+            worker.run(self._in_turn(pending, process_group, should_stop), listener, should_stop)
 
     def _in_turn(
-        self, pending: Sequence[Training], team: Team, should_stop: Callable[[], bool]
+        self,
+        pending: Sequence[Training],
+        process_group: ProcessGroup,
+        should_stop: Callable[[], bool],
     ) -> Iterator[Training]:
         """Yields trainings one after another; each is complete when the next is asked for."""
         for training in pending:
-            _stop_if_asked(team, should_stop)
+            _stop_if_asked(process_group, should_stop)
             yield training
             self._store.update_results()
 
@@ -66,18 +69,18 @@ def follow(
         UserError: if another worker has ended, or a loss is not finite.
         KeyboardInterrupt: if any worker was asked to stop.
     """
-    team = Team(make_strategy(settings.distribution))
-    with team.holding():
-        _, pending = team.share_arrays({}, None)
+    process_group = ProcessGroup(make_strategy(settings.distribution))
+    with process_group.holding():
+        _, pending = process_group.share_arrays({}, None)
         if not pending:
             return
         worker = Worker(network, None, settings, inputs.data)
         for fields in pending:
-            _stop_if_asked(team, should_stop)
+            _stop_if_asked(process_group, should_stop)
             worker.follow(Training(*fields), should_stop)
 
 
-def _stop_if_asked(team: Team, should_stop: Callable[[], bool]) -> None:
+def _stop_if_asked(process_group: ProcessGroup, should_stop: Callable[[], bool]) -> None:
     """Stops all workers together if any of them was asked to."""
-    if team.any(should_stop())[0]:
+    if process_group.any(should_stop())[0]:
         raise KeyboardInterrupt

@@ -1,7 +1,7 @@
 """Structured compaction: the units that a mask has cut off go, and a smaller dense network stays.
 
 Two kinds of unit go. A dead one has no path to the output. A constant one has no path from the
-input: what it adds to the next layer is added to that layer's bias. `kinds` and `rules` say
+input: what it adds to the next layer is added to that layer's bias. `channels` and `rules` say
 what each class of layer does to its channels, `graph` finds what must stay, and here the network
 is made anew.
 """

@@ -46,16 +46,16 @@ class Rule(Protocol):
 class Mixing:
     """A dense layer or a convolution."""
 
-    def __init__(self, layer: keras.layers.Layer, width: str, is_inner: np.ndarray) -> None:
+    def __init__(self, layer: keras.layers.Layer, units: str, is_inner: np.ndarray) -> None:
         """Reads a layer.
 
         Args:
             layer: the layer, with a kernel [..., inputs, outputs].
-            width: the field of its configuration that says how many outputs it has.
+            units: the field of its configuration that says how many outputs it has.
             is_inner: the places of the kernel, in flat order, that never lie on padding. On padding
                 a constant adds nothing, so that no bias can stand for it.
         """
-        self._layer, self._width = layer, width
+        self._layer, self._units = layer, units
         self._kernel = layer.kernel.numpy()
         places = self._kernel.reshape(-1, *self._kernel.shape[-2:])
         self._reaches = (places != 0).any(0)
@@ -88,7 +88,7 @@ class Mixing:
         if has_bias:
             weights.append(self._bias[output] + folded)
         config = {
-            self._width: int(output.sum()),
+            self._units: int(output.sum()),
             "use_bias": has_bias,
             # A function of the user's own cannot be made from its name.
             "activation": self._layer.activation,

@@ -129,14 +129,14 @@ def _check_features(name: str, tfds_info: "tfds.core.DatasetInfo") -> None:
     import tensorflow_datasets as tfds
 
     keys = tfds_info.supervised_keys or ()
-    kinds = [tfds_info.features[key] for key in keys if isinstance(key, str)]
+    features = [tfds_info.features[key] for key in keys if isinstance(key, str)]
     problem = None
-    if [type(kind) for kind in kinds] != [tfds.features.Image, tfds.features.ClassLabel]:
+    if [type(kind) for kind in features] != [tfds.features.Image, tfds.features.ClassLabel]:
         problem = "it is not an image classification set"
-    elif None in kinds[0].shape:
+    elif None in features[0].shape:
         problem = "its images differ in shape"
-    elif kinds[0].np_dtype != np.uint8:
-        problem = f"its images are {np.dtype(kinds[0].np_dtype)}, not uint8"
+    elif features[0].np_dtype != np.uint8:
+        problem = f"its images are {np.dtype(features[0].np_dtype)}, not uint8"
     if problem:
         raise UserError(
             f"--dataset={name}: {problem}; use a set of images of one shape, each with a class, "

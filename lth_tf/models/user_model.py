@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ModelFunction = Callable[[], "keras.Model"]
 
 
-def build_own(make: ModelFunction, name: str, seed: int) -> "keras.Model":
+def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model":
     """Builds a user's network.
 
     Its initialisers draw from Keras's own seed, which is set; NumPy's and Python's generators are

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lth_tf.data import OwnData
+from lth_tf.data import UserData
 from lth_tf.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -13,9 +13,9 @@ TRAIN, TEST = (INPUTS, TARGETS), (INPUTS[:4], TARGETS[:4])
 
 
 def test_arrays_and_batches_of_tf_data_are_the_same():
-    arrays = OwnData.of(TRAIN, TEST, TEST)
+    arrays = UserData.of(TRAIN, TEST, TEST)
     batches = [tf.data.Dataset.from_tensor_slices(pair).batch(3) for pair in (TRAIN, TEST, TEST)]
-    streamed = OwnData.of(*batches)
+    streamed = UserData.of(*batches)
     assert streamed.info == arrays.info
     for one, other in zip(streamed.examples, arrays.examples, strict=True):
         assert one.dtype == other.dtype
@@ -24,30 +24,30 @@ def test_arrays_and_batches_of_tf_data_are_the_same():
 
 def test_given_validation_examples_are_the_last_rows_and_others_are_drawn():
     rng = np.random.default_rng(1)
-    given = OwnData.of(TRAIN, TEST, TEST).info
+    given = UserData.of(TRAIN, TEST, TEST).info
     rows, validation = given.split(4, rng)
     assert (list(rows), list(validation)) == (list(range(10)), [10, 11, 12, 13])
-    rows, validation = OwnData.of(TRAIN, None, TEST).info.split(4, rng)
+    rows, validation = UserData.of(TRAIN, None, TEST).info.split(4, rng)
     assert sorted([*rows, *validation]) == list(range(10))
     assert list(validation) != [6, 7, 8, 9]
 
 
 def test_structures_keep_their_names():
     both = {"a": INPUTS, "b": INPUTS * 2}
-    data = OwnData.of((both, TARGETS), ({"a": INPUTS, "b": INPUTS}, TARGETS), (both, TARGETS))
+    data = UserData.of((both, TARGETS), ({"a": INPUTS, "b": INPUTS}, TARGETS), (both, TARGETS))
     assert data.examples[0].keys() == {"a", "b"}
     assert data.examples[0]["b"].shape == (20, 3)
     np.testing.assert_allclose(data.examples[0]["b"][:10], 2 * INPUTS, rtol=1e-6)
 
 
 def test_every_value_is_in_the_checksum():
-    before = OwnData.of(TRAIN, TEST, TEST).info.sha256
+    before = UserData.of(TRAIN, TEST, TEST).info.sha256
     for place in range(3):
         sets = [TRAIN, TEST, TEST]
         changed = sets[place][0].copy()
         changed[-1, -1] += 1
         sets[place] = changed, sets[place][1]
-        assert OwnData.of(*sets).info.sha256 != before
+        assert UserData.of(*sets).info.sha256 != before
 
 
 REFUSED = {
@@ -74,9 +74,9 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_refuses(message):
     with pytest.raises(UserError, match=message):
-        OwnData.of(*REFUSED[message]())
+        UserData.of(*REFUSED[message]())
 
 
 def test_a_function_must_return_three_sets():
     with pytest.raises(UserError, match="--dataset=mine:data: must return"):
-        OwnData.made_by("mine:data", lambda: (TRAIN, TEST))
+        UserData.made_by("mine:data", lambda: (TRAIN, TEST))

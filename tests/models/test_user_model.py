@@ -7,7 +7,7 @@ import pytest
 import tf_keras as keras
 
 from lth_tf.errors import UserError
-from lth_tf.models.own import build_own
+from lth_tf.models.user_model import build_user_model
 from lth_tf.pruning.kernels import snapshot
 
 L = keras.layers
@@ -30,7 +30,9 @@ def test_a_seed_gives_the_same_weights_and_names_and_leaves_other_generators_alo
     expected = np.random.random(), random.random()
     np.random.seed(5)
     random.seed(5)
-    first, again, other = (snapshot(build_own(unnamed, "unnamed", seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        snapshot(build_user_model(unnamed, "unnamed", seed)) for seed in (1, 1, 2)
+    )
     assert (np.random.random(), random.random()) == expected
     assert first.keys() == again.keys() == other.keys()
     for name in first:
@@ -68,4 +70,4 @@ REFUSED = {
 def test_refuses(what):
     make, message = REFUSED[what]
     with pytest.raises(UserError, match=f"--model=mine:make: .*{message}"):
-        build_own(make, "mine:make", 0)
+        build_user_model(make, "mine:make", 0)

@@ -21,7 +21,7 @@ from lth_tf.lottery.worker import Worker
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
-from lth_tf.training.measure import Row
+from lth_tf.training.measure import MetricsRow
 from lth_tf.training.trainer import Trainer, build_model
 
 
@@ -133,7 +133,7 @@ class _Clock(ProgressListener):
         self.readings: list[_Reading] = []
         self._chunks = chunks
 
-    def measured(self, training: Training, row: Row) -> None:
+    def measured(self, training: Training, row: MetricsRow) -> None:
         super().measured(training, row)
         self.readings.append(_Reading(time.perf_counter(), self._chunks.seconds))
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from lth_tf.errors import UserError
 from lth_tf.training.distribution import make_strategy
-from lth_tf.training.team import Team
+from lth_tf.training.process_group import ProcessGroup
 
 TWO = {"worker": ["a:1", "b:1"]}
 FIRST = {"type": "worker", "index": 0}
@@ -38,13 +38,13 @@ def test_a_wrong_cluster_is_refused_at_once(monkeypatch, config, told):
 
 
 def test_one_process_is_a_team_of_its_chief():
-    team = Team(tf.distribute.get_strategy())
-    assert (team.size, team.is_chief) == (1, True)
-    assert team.any(True, False) == [True, False]
-    assert team.share(b"all of it") == b"all of it"
+    process_group = ProcessGroup(tf.distribute.get_strategy())
+    assert (process_group.size, process_group.is_chief) == (1, True)
+    assert process_group.any(True, False) == [True, False]
+    assert process_group.share(b"all of it") == b"all of it"
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    arrays, record = team.share_arrays({"a": array, "none": np.zeros(0, bool)}, {"n": 1})
+    arrays, record = process_group.share_arrays({"a": array, "none": np.zeros(0, bool)}, {"n": 1})
     np.testing.assert_array_equal(arrays["a"], array)
     assert arrays["none"].shape == (0,) and record == {"n": 1}
-    with pytest.raises(tf.errors.InternalError), team.holding():
+    with pytest.raises(tf.errors.InternalError), process_group.holding():
         raise tf.errors.InternalError(None, None, "not another worker's end")

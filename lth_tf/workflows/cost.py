@@ -12,7 +12,7 @@ from lth_tf.training.arithmetic import multiply_adds, multiply_rate
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
+class Cost:
     """What one training will take.
 
     Attributes:
@@ -26,7 +26,7 @@ class Estimate:
     source: str
 
 
-def estimate(network: Network, results: Sequence[Result]) -> Estimate:
+def cost_of_training(network: Network, results: Sequence[Result]) -> Cost:
     """Estimates one training, from finished ones if there are any, else from its arithmetic.
 
     Args:
@@ -38,7 +38,7 @@ def estimate(network: Network, results: Sequence[Result]) -> Estimate:
     size = 4 * weights + network.remaining[0] // 8
     if results:
         seconds = statistics.median(result.seconds for result in results)
-        return Estimate(seconds, size, "the finished trainings")
+        return Cost(seconds, size, "the finished trainings")
     recipe = network.experiment.recipe
     per_image = sum(multiply_adds(model).values())
     # Forward, and backward to inputs and weights; a multiply and an add each. Training runs, as a
@@ -47,4 +47,4 @@ def estimate(network: Network, results: Sequence[Result]) -> Estimate:
     evaluations = recipe.iterations / recipe.eval_every
     operations += 2 * per_image * recipe.validation_size * evaluations
     seconds = operations / multiply_rate()
-    return Estimate(seconds, size, "its arithmetic and this machine's speed; a guess")
+    return Cost(seconds, size, "its arithmetic and this machine's speed; a guess")

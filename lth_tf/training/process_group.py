@@ -1,7 +1,7 @@
-"""The team: the processes, on one machine or several, that run one training together.
+"""The process group: the processes, on one machine or several, that run one training together.
 
 Every worker runs the same program. One of them, the chief, has the run directory and alone reads
-and writes it; what the others need of it, it tells them.
+and writes it; it sends the others what they need of it.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ class WorkerGoneError(UserError):
     """A worker has ended before the others."""
 
 
-class Team:
+class ProcessGroup:
     """The workers of a strategy; a strategy of one process has the chief alone.
 
     All workers must call `share` and `any` equally often and in the same order.

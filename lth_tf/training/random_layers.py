@@ -22,19 +22,19 @@ class StatelessDropout(keras.layers.Dropout):
     """Dropout whose noise is a function of (stream, iteration), not of what was drawn before.
 
     Attributes:
-        given: what the training loop gives while it traces an iteration, in its `draw`: a function
-            that draws uniform numbers for a shape without the batch axis.
+        current: has, while a training loop traces an iteration, `draw`: a function that draws
+            uniform numbers for a shape without the batch axis.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Makes the layer; the arguments are those of Keras's."""
         super().__init__(*args, **kwargs)
         # Each thread's own: tf.distribute traces replicas in threads that take turns.
-        self.given = threading.local()
+        self.current = threading.local()
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
         """Drops inputs while a training loop runs; otherwise passes them on."""
-        draw = getattr(self.given, "draw", None)
+        draw = getattr(self.current, "draw", None)
         if not training or draw is None:
             return inputs
         kept = draw(inputs.shape[1:]) >= self.rate
@@ -73,7 +73,7 @@ def random_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 @contextlib.contextmanager
-def noise(
+def randomness_of(
     layers: Sequence[keras.layers.Layer],
     draw: Callable[..., tf.Tensor],
     key: tf.Tensor,
@@ -89,14 +89,14 @@ def noise(
     """
     dropouts = [layer for layer in layers if isinstance(layer, StatelessDropout)]
     for place, layer in enumerate(layers):
-        own_key = key ^ place
+        layer_key = key ^ place
         if layer in dropouts:
-            layer.given.draw = functools.partial(draw, own_key)
+            layer.current.draw = functools.partial(draw, layer_key)
         else:
             counter = tf.stack([tf.cast(iteration, tf.int64), 0])
             layer._random_generator._generator.reset_from_key_counter(
-                tf.cast(own_key, tf.int64), counter
+                tf.cast(layer_key, tf.int64), counter
             )
     yield
     for layer in dropouts:
-        layer.given.draw = None
+        layer.current.draw = None

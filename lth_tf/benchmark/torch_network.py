@@ -1,4 +1,4 @@
-"""The torch twin of a Keras model: the same layers, weights and outputs, kernels masked.
+"""The torch network of a Keras model: the same layers, weights and outputs, kernels masked.
 
 It is made by walking the Keras model's layers, so that it fits any network built of those that
 `_convert` knows.
@@ -17,7 +17,7 @@ from torch.nn import functional
 from lth_tf.errors import UserError
 
 
-class Twin(nn.Module):
+class TorchNetwork(nn.Module):
     """A functional Keras model with one input and one output, in torch."""
 
     def __init__(self, model: keras.Model, layout: torch.memory_format) -> None:
@@ -53,7 +53,9 @@ class _Masked(nn.Module):
         self.register_buffer("mask", torch.ones_like(self.weight))
         self.relu = layer.activation is keras.activations.relu
         if not self.relu and layer.activation is not keras.activations.linear:
-            raise UserError(f"{layer.name}: its activation must be relu or none for torch's twin")
+            raise UserError(
+                f"{layer.name}: its activation must be relu or none for torch's network"
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.apply_kernel(x, self.weight * self.mask)
@@ -94,7 +96,7 @@ class _Function(nn.Module):
 @functools.singledispatch
 def _convert(layer: keras.layers.Layer) -> nn.Module:
     """Returns the torch module that does what a Keras layer does."""
-    raise UserError(f"{layer.name}: torch's twin has no {type(layer).__name__} layer")
+    raise UserError(f"{layer.name}: torch's network has no {type(layer).__name__} layer")
 
 
 _convert.register(keras.layers.InputLayer, lambda layer: nn.Identity())

@@ -14,7 +14,7 @@ Pair = tuple[Any, Any]
 
 
 @dataclass(frozen=True)
-class OwnInfo:
+class UserDataInfo:
     """What a plan must know of a user's data.
 
     Attributes:
@@ -46,7 +46,7 @@ class OwnInfo:
 
 
 @dataclass(frozen=True, eq=False)
-class OwnData:
+class UserData:
     """A user's data in memory.
 
     Attributes:
@@ -58,10 +58,10 @@ class OwnData:
 
     examples: Pair
     test: Pair
-    info: OwnInfo
+    info: UserDataInfo
 
     @classmethod
-    def of(cls, train: Any, validation: Any, test: Any) -> "OwnData":
+    def of(cls, train: Any, validation: Any, test: Any) -> "UserData":
         """Takes over a user's data.
 
         Args:
@@ -80,13 +80,13 @@ class OwnData:
             sets["validation"] = _pair("validation", validation)
             validated = _size("validation", sets["validation"])
             examples = _joined(sets["train"], sets["validation"])
-        info = OwnInfo(
+        info = UserDataInfo(
             _size("train", examples), _size("test", sets["test"]), validated, _checksum(sets)
         )
         return cls(examples, sets["test"], info)
 
     @classmethod
-    def made_by(cls, name: str, function: Callable[[], Any]) -> "OwnData":
+    def made_by(cls, name: str, function: Callable[[], Any]) -> "UserData":
         """Returns the data of a function that returns (train, validation, test); see `of`.
 
         Args:
@@ -102,14 +102,14 @@ class OwnData:
         return cls.of(*made)
 
 
-def _pair(name: str, given: Any) -> Pair:
-    if hasattr(given, "element_spec"):
-        return _collected(name, given)
-    if not isinstance(given, tuple | list) or len(given) != 2:
+def _pair(name: str, found: Any) -> Pair:
+    if hasattr(found, "element_spec"):
+        return _collected(name, found)
+    if not isinstance(found, tuple | list) or len(found) != 2:
         raise UserError(
             f"{name}: must be a pair (inputs, targets) of arrays, or a tf.data.Dataset of batches"
         )
-    pair = _map(_array, (given[0], given[1]))
+    pair = _map(_array, (found[0], found[1]))
     _size(name, pair)
     return pair
 
@@ -136,9 +136,9 @@ def _joined(first: Pair, second: Pair) -> Pair:
         raise UserError(f"validation: must be arrays like those of train, but {error}") from None
 
 
-def _array(given: Any) -> np.ndarray:
+def _array(found: Any) -> np.ndarray:
     """Returns an array as training takes it: floats in 32 bits, labels in 64."""
-    array = np.asarray(given)
+    array = np.asarray(found)
     if array.dtype == np.float64:
         return array.astype(np.float32)
     return array.astype(np.int64) if array.dtype == np.int32 else array
