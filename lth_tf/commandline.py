@@ -88,7 +88,13 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
 
 
 def help_text(values: flags.FlagValues, groups: FlagGroups, usage: str) -> str:
-    """Returns the help: usage, then each group's flags with meaning and default."""
+    """Returns the help: usage, then each group's flags with meaning and default.
+
+    Args:
+        values: the flags.
+        groups: their names by group.
+        usage: what stands above them.
+    """
     lines = [usage.strip(), ""]
     for title, names in groups.items():
         lines.append(f"{title}:")

@@ -71,6 +71,10 @@ FORMATS: Registry[Format] = Registry("format", __package__)
 def check_formats(names: Iterable[str], quantize: str) -> None:
     """Checks that formats are known, and that one of them can be quantized if that is asked for.
 
+    Args:
+        names: names of formats.
+        quantize: how TFLite stores weights, one of `QUANTIZE`.
+
     Raises:
         UserError: if not.
     """

@@ -36,13 +36,23 @@ def loader(name: str, source: str) -> Callable[[str, int, bool], Network]:
 
 
 def logits(network: Network, images: np.ndarray) -> np.ndarray:
-    """Returns a network's logits, [n, classes], of images, [n, height, width, channels]."""
+    """Returns a network's logits, [n, classes], of images, [n, height, width, channels].
+
+    Args:
+        network: from images to logits.
+        images: uint8 [n, height, width, channels].
+    """
     parts = np.split(images, range(_BATCH, len(images), _BATCH))
     return np.concatenate([network(part) for part in parts])
 
 
 def median_times(networks: list[Network], images: np.ndarray) -> list[float]:
-    """Returns the median seconds that each network takes for the images, from array to array."""
+    """Returns the median seconds that each network takes for the images, from array to array.
+
+    Args:
+        networks: from images to logits; they take turns.
+        images: uint8 [n, height, width, channels].
+    """
     for network in networks:
         network(images)
     times: list[list[float]] = [[] for _ in networks]

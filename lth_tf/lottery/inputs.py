@@ -39,7 +39,12 @@ class Inputs:
     higher_is_better: bool | None = None
 
     def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | UserDataInfo:
-        """Returns what is known of the data, these or those that a recipe names."""
+        """Returns what is known of the data, these or those that a recipe names.
+
+        Args:
+            recipe: names the data, where these are none.
+            data_dir: TFDS's folder; see `lth_tf.data.load`.
+        """
         if self.data:
             return self.data.info
         return data.info(recipe.dataset, data_dir, recipe.scaling == "standardize")
@@ -72,14 +77,24 @@ class Inputs:
 
 
 def with_data(experiment: Experiment, inputs: Inputs) -> Experiment:
-    """Returns an experiment with the validation examples of its data, where these have any."""
+    """Returns an experiment with the validation examples of its data, where these have any.
+
+    Args:
+        experiment: the experiment.
+        inputs: what it has besides its recipe.
+    """
     if inputs.data is None:
         return experiment
     return dataclasses.replace(experiment, recipe=fitted(experiment.recipe, inputs.data.info))
 
 
 def fitted(recipe: Recipe, info: ImageInfo | UserDataInfo) -> Recipe:
-    """Returns a recipe for some data: their validation examples count, if they have any."""
+    """Returns a recipe for some data: their validation examples count, if they have any.
+
+    Args:
+        recipe: the recipe.
+        info: what is known of the data.
+    """
     size = getattr(info, "validation_size", 0)
     return recipe.override(validation_size=size) if size else recipe
 

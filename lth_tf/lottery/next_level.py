@@ -58,7 +58,14 @@ def train_levels(
 
 
 def prune(training: Training, network: Network, store: Store, take: Take) -> Masks:
-    """Makes a training's masks: its level's, or what its arm makes of them."""
+    """Makes a training's masks: its level's, or what its arm makes of them.
+
+    Args:
+        training: the training.
+        network: the experiment's network.
+        store: has what finished trainings have left.
+        take: returns the examples at some rows of the data set.
+    """
     if training.level == 0 or network.experiment.prunes_while_training:
         ticket = make_mask_schedule(training, network).first_masks()
     elif network.experiment.is_transfer:
@@ -114,7 +121,12 @@ def arm_of(training: Training) -> Arm:
 
 
 def draw_of(training: Training, network: Network) -> Draw:
-    """Returns where a training's arm takes its randomness from."""
+    """Returns where a training's arm takes its randomness from.
+
+    Args:
+        training: the training.
+        network: the experiment's network.
+    """
     streams = Streams(network.experiment.seed, training.replicate)
     return Draw(streams, training.level, training.draw, network.initial_weights)
 

@@ -35,16 +35,31 @@ _SAMPLE = 10_000
 
 
 class Listener(Protocol):
-    """Hears of the progress of an experiment's trainings."""
+    """Is called as an experiment's trainings make progress."""
 
     def started(self, training: Training, density: float) -> None:
-        """A training starts."""
+        """A training starts.
+
+        Args:
+            training: the training.
+            density: the share of its kernels' weights that remain.
+        """
 
     def measured(self, training: Training, row: MetricsRow) -> None:
-        """A training was evaluated."""
+        """A training was evaluated.
+
+        Args:
+            training: the training.
+            row: what was measured.
+        """
 
     def finished(self, training: Training, result: Result) -> None:
-        """A training is complete."""
+        """A training is complete.
+
+        Args:
+            training: the training.
+            result: what came of it.
+        """
 
 
 class Worker:
@@ -93,7 +108,7 @@ class Worker:
 
         Args:
             trainings: what to run; what one needs must be complete when its turn comes.
-            listener: hears of progress.
+            listener: is called as trainings make progress.
             should_stop: is asked at each evaluation whether to keep the state and stop.
 
         Raises:

@@ -50,12 +50,22 @@ class Initializers:
 
 
 def scaled(units: int, width: float) -> int:
-    """Returns a layer's units or filters at a width: rounded, at least one."""
+    """Returns a layer's units or filters at a width: rounded, at least one.
+
+    Args:
+        units: units or filters at full width.
+        width: the factor.
+    """
     return max(1, round(units * width))
 
 
 def scale(images: "tf.Tensor", scaling: Scaling = UNIT) -> "tf.Tensor":
-    """Scales images with values 0-255; the paper leaves the scaling open."""
+    """Scales images with values 0-255; the paper leaves the scaling open.
+
+    Args:
+        images: [b, height, width, channels].
+        scaling: how.
+    """
     import tf_keras as keras
 
     if scaling == UNIT:
@@ -68,7 +78,15 @@ def scale(images: "tf.Tensor", scaling: Scaling = UNIT) -> "tf.Tensor":
 def hidden(
     x: "tf.Tensor", units: int, name: str, init: Initializers, dropout: float
 ) -> "tf.Tensor":
-    """Adds a dense ReLU layer, with dropout behind it if the rate is above 0."""
+    """Adds a dense ReLU layer, with dropout behind it if the rate is above 0.
+
+    Args:
+        x: float [b, n].
+        units: outputs.
+        name: the layer's.
+        init: gives its initialiser.
+        dropout: the rate.
+    """
     import tf_keras as keras
 
     x = keras.layers.Dense(units, activation="relu", kernel_initializer=init(name), name=name)(x)
@@ -78,7 +96,13 @@ def hidden(
 
 
 def output(x: "tf.Tensor", classes: int, init: Initializers) -> "tf.Tensor":
-    """Adds the output layer: one float32 logit for each class, whatever the precision policy."""
+    """Adds the output layer: one float32 logit for each class, whatever the precision policy.
+
+    Args:
+        x: float [b, n].
+        classes: number of classes.
+        init: gives its initialiser.
+    """
     import tf_keras as keras
 
     return keras.layers.Dense(
@@ -91,6 +115,11 @@ def batch_norm_relu(x: "tf.Tensor", name: str, relu: bool = True) -> "tf.Tensor"
 
     Keras's momentum of 0.99 averages over about 100 iterations, in which a learning rate of 0.1
     changes the network beyond recognition; 0.9 is what PyTorch has.
+
+    Args:
+        x: float [b, ..., channels].
+        name: of the layer that it stands behind.
+        relu: whether a ReLU follows.
     """
     import tf_keras as keras
 

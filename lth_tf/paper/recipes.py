@@ -113,7 +113,12 @@ def paper_recipe(name: str) -> Recipe:
 
 
 def differences(recipe: Recipe, other: Recipe) -> list[str]:
-    """Lists the fields in which two recipes differ."""
+    """Lists the fields in which two recipes differ.
+
+    Args:
+        recipe: one recipe.
+        other: another.
+    """
     return [
         field.name
         for field in dataclasses.fields(Recipe)

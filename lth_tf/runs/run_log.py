@@ -47,7 +47,12 @@ def full_disk_named(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def run_log(log_file: Path, console: Console) -> Iterator[None]:
-    """Sends this package's log lines to a file, with times, and to the console."""
+    """Sends this package's log lines to a file, with times, and to the console.
+
+    Args:
+        log_file: the file; lines are added to it.
+        console: where they are shown.
+    """
     logger = logging.getLogger("lth_tf")
     with files.writing(log_file):
         to_file = _FileHandler(log_file)

@@ -109,6 +109,10 @@ def findings_of(run: Run) -> Iterator[Finding]:
 def finding_of(run: Run, study: type[Study]) -> Finding | None:
     """Returns what the run directory has of a study, if anything.
 
+    Args:
+        run: the run.
+        study: the study's class.
+
     Raises:
         UserError: if a file is damaged.
     """
@@ -127,7 +131,12 @@ def unknown_studies(run: Run) -> list[Path]:
 
 
 def folder_of(run: Run, study: type[Study]) -> Path:
-    """Returns where a study's files are in a run directory."""
+    """Returns where a study's files are in a run directory.
+
+    Args:
+        run: the run.
+        study: the study's class.
+    """
     return run.store.folder / FOLDER / study.name
 
 

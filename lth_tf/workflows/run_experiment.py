@@ -43,7 +43,7 @@ def run_experiment(
     console: Console | None = None,
     on_log_file: Callable[[Path], None] = lambda path: None,
 ) -> list[Result]:
-    """Runs what is missing of an experiment, and shows how it gets on.
+    """Runs what is missing of an experiment, and shows its progress.
 
     Args:
         experiment: what to run.

@@ -1,4 +1,4 @@
-"""A cluster is checked before TensorFlow waits for it; alone, a team is its chief."""
+"""A cluster is checked before TensorFlow waits for it; alone, a process is the chief."""
 
 import json
 

@@ -63,7 +63,7 @@ class Scheduler(abc.ABC):
         Args:
             pending: the trainings that are not complete, in the plan's order: none comes before
                 one that it needs.
-            listener: hears of progress, in this process and thread.
+            listener: is called as trainings make progress, in this process and thread.
             should_stop: is asked again and again whether to keep the state and stop.
 
         Raises:
