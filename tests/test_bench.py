@@ -144,10 +144,12 @@ def test_what_is_between_chunks_counts_once_per_validation(clock, monkeypatch, t
 
 
 def test_a_chunk_counts_by_its_own_iterations(clock, monkeypatch, tmp_path):
-    from lth_tf.benchmark import own
+    from lth_tf.benchmark import this_program
 
-    timed = own.TimedChunks
-    monkeypatch.setattr(own, "TimedChunks", lambda function: timed(clock.slowed(function, 0.5)))
+    timed = this_program.TimedChunks
+    monkeypatch.setattr(
+        this_program, "TimedChunks", lambda function: timed(clock.slowed(function, 0.5))
+    )
     assert seconds_of_whole_training(tmp_path) == pytest.approx(0.5 / 5)
 
 

@@ -30,13 +30,13 @@ def contest_table(contest: Contest) -> Group:
         "with\nvalidation",
     ):
         table.add_column(title, justify="right")
-    for name, score in contest.scores.items():
+    for name, timing in contest.timings.items():
         table.add_row(
-            score.title,
-            f"{1000 / score.median:,.1f}",
-            _milliseconds(score.median),
-            f"{_milliseconds(min(score.milliseconds))} to {_milliseconds(max(score.milliseconds))}",
-            _milliseconds(score.median_with_validation),
+            timing.title,
+            f"{1000 / timing.median:,.1f}",
+            _milliseconds(timing.median),
+            " to ".join(_milliseconds(end(timing.milliseconds)) for end in (min, max)),
+            _milliseconds(timing.median_with_validation),
             _ratio(contest.ratio(name)),
             _ratio(contest.ratio_with_validation(name)),
             style="bold" if name == "lth_tf" else None,
@@ -76,22 +76,22 @@ def _contest_json(contest: Contest) -> dict[str, Any]:
         "chunk_share_of_rate": contest.share,
         "contestants": {
             name: {
-                "title": score.title,
-                "milliseconds_per_iteration": score.median,
+                "title": timing.title,
+                "milliseconds_per_iteration": timing.median,
                 "ratio_to_lth_tf": contest.ratio(name),
-                "repetitions": score.milliseconds,
-                "milliseconds_per_iteration_with_validation": score.median_with_validation,
+                "repetitions": timing.milliseconds,
+                "milliseconds_per_iteration_with_validation": timing.median_with_validation,
                 "ratio_to_lth_tf_with_validation": contest.ratio_with_validation(name),
-                "repetitions_with_validation": score.with_validation,
+                "repetitions_with_validation": timing.with_validation,
             }
-            for name, score in contest.scores.items()
+            for name, timing in contest.timings.items()
         },
     }
 
 
 def _notes(contest: Contest) -> Iterator[str]:
     task, recipe = contest.task, contest.task.recipe
-    repetitions = len(contest.scores["lth_tf"].milliseconds)
+    repetitions = len(contest.timings["lth_tf"].milliseconds)
     yield (
         f"Medians of {repetitions} x {task.iterations:,} iterations, the contestants in turn, "
         "after a warm-up each time. All: "

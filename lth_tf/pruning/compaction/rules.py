@@ -35,12 +35,12 @@ def _convolution(layer: keras.layers.Layer, inputs: Tensors) -> Rule | None:
 
 def _never_on_padding(layer: keras.layers.Layer, axis: int, size: int | None) -> np.ndarray:
     """Says which places of a convolution's kernel, along one axis, never lie on padding."""
-    size, step = layer.kernel_size[axis], layer.strides[axis]
-    if layer.padding == "valid" or size == 1:
-        return np.ones(size, bool)
+    places, step = layer.kernel_size[axis], layer.strides[axis]
+    if layer.padding == "valid" or places == 1:
+        return np.ones(places, bool)
     if size is None:
-        return np.zeros(size, bool)
-    offsets = np.arange(size) * layer.dilation_rate[axis]
+        return np.zeros(places, bool)
+    offsets = np.arange(places) * layer.dilation_rate[axis]
     last = (-(-size // step) - 1) * step  # where the kernel begins for the last output
     before = max(last + offsets[-1] + 1 - size, 0) // 2
     return (offsets >= before) & (last + offsets - before < size)
@@ -51,12 +51,12 @@ def _elementwise(layer: keras.layers.Layer, inputs: Tensors) -> Rule | None:
     shapes = {(each.shape.rank, each.shape[-1]) for each in inputs}
     if len(shapes) > 1:
         return None
-    rank, size = shapes.pop()
+    rank, channels = shapes.pop()
 
     def constants(values: list[Constants]) -> Constants:
         return apply(layer, *(each.reshape([1] * (rank - 1) + [-1]) for each in values)).ravel()
 
-    return Channelwise(layer, np.arange(size), constants)
+    return Channelwise(layer, np.arange(channels), constants)
 
 
 def _activation(layer: keras.layers.Layer, inputs: Tensors) -> Rule | None:
