@@ -7,6 +7,7 @@ from lth_tf.analysis.verdict.verdict import Verdict
 from lth_tf.metric import percent
 from lth_tf.paper.published import published
 from lth_tf.runs.run import Run
+from lth_tf.training.mask_schedules import MASK_SCHEDULES, Promise
 
 
 def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
@@ -89,11 +90,7 @@ def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
         return ""
     recipe = run.experiment.recipe
     if run.experiment.prunes_while_training:
-        return (
-            f"Networks were pruned while they trained (--strategy={run.experiment.strategy}), for "
-            "as many iterations as the dense network, so that they are no tickets. Their early "
-            "stopping is the best evaluation after the last pruning: before it they are denser."
-        )
+        return _pruned_while_training(run.experiment.strategy)
     each = f"{recipe.iterations:,} iterations"
     before = {
         "one_shot": f"the dense network's training, {each}",
@@ -108,6 +105,21 @@ def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
     return text + (
         "Their iterations are compared in total, with those; the dense network was not trained for "
         "as long, so that its accuracy after as many is not known."
+    )
+
+
+def _pruned_while_training(strategy: str) -> str:
+    if MASK_SCHEDULES[strategy].promise is Promise.KEEP_COUNT:
+        return (
+            f"Networks were sparse all the way (--strategy={strategy}): masks changed while they "
+            "trained, for as many iterations as the dense network, so that they are no tickets. "
+            "Their early stopping is the best evaluation after the last change, as before it "
+            "their masks are others."
+        )
+    return (
+        f"Networks were pruned while they trained (--strategy={strategy}), for "
+        "as many iterations as the dense network, so that they are no tickets. Their early "
+        "stopping is the best evaluation after the last pruning: before it they are denser."
     )
 
 
