@@ -5,7 +5,9 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
@@ -110,10 +112,20 @@ def _draw(
         shown = f"{label(quantity, metric)}, {percent(density)} of the weights"
         canvas.title(axes, shown)
     costs = [cost.mean for runs in panels.values() for cost, _ in runs.values()]
-    least = min((cost for cost in costs if cost), default=1)
-    rows[-1].set_xscale("symlog", linthresh=least)
-    rows[-1].set_xlim(-0.1 * least, 2 * max(*costs, least))
-    canvas.thousands(rows[-1].xaxis)
-    rows[-1].set_xlabel("iterations of the search")
+    _cost_axis(rows[-1], costs)
     canvas.legend_below(rows[0])
     return figure
+
+
+def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """Makes the x axis one of iterations, logarithmic, but with 0, which some searches cost."""
+    least, most = min((cost for cost in costs if cost), default=1), max(*costs, 1)
+    axes.set_xscale("symlog", linthresh=least)
+    axes.set_xlim(-0.1 * least, 2 * max(most, least))
+    steps = (1, 2, 5) if most < 50 * least else (1,)
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(2 * most)) + 1)
+    ticks = [step * 10**power for power in powers for step in steps]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([0, *(tick for tick in ticks if least <= tick <= 2 * most)])
+    canvas.thousands(axes.xaxis)
+    axes.set_xlabel("iterations of the search")
