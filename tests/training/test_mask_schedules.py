@@ -169,17 +169,23 @@ def averages_of(model, kernel):
     """The optimizer's averages of a kernel's gradients."""
     variables = model.trainable_variables
     place = [v.ref() for v in variables].index(named_weights(model)[kernel].ref())
-    found = vars(model.optimizer)
+    found = vars(getattr(model.optimizer, "inner_optimizer", model.optimizer))
     slots = [found.get(name, []) for name in ("momentums", "_momentums", "_velocities")]
     return [of_all[place].numpy() for of_all in slots if of_all]
 
 
-@pytest.mark.parametrize("name", ["set", "rigl"])
-@pytest.mark.parametrize(("optimizer", "averages"), [("adam", 2), ("momentum", 1)])
+@pytest.mark.parametrize(
+    ("name", "optimizer", "averages", "precision"),
+    [
+        ("set", "adam", 2, "float32"),
+        ("rigl", "momentum", 1, "float32"),
+        ("rigl", "adam", 2, "mixed_float16"),
+    ],
+)
 def test_grown_weights_and_their_averages_start_at_zero(
-    make, monkeypatch, name, optimizer, averages
+    make, monkeypatch, name, optimizer, averages, precision
 ):
-    setting = make(optimizer=optimizer, learning_rate=0.02, iterations=13)
+    setting = make(optimizer=optimizer, learning_rate=0.02, iterations=13, precision=precision)
     update, grown_in_all = MaskUpdates.on_train_batch_end, dict.fromkeys(setting.masks, 0)
 
     def watch(self, batch, logs=None):
