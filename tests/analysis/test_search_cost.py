@@ -1,10 +1,14 @@
 """The figure of what searches cost: which levels of which runs it shows."""
 
 import dataclasses
+import types
 
 from lth_tf.analysis.figures.points import SEARCH, Point
 from lth_tf.analysis.figures.search_cost import panels_of, search_cost
+from lth_tf.analysis.report.notes import search_note
 from lth_tf.metric import Metric
+from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.results import AT_EARLY_STOP, Result, results_csv, results_of_csv
 
 
@@ -55,3 +59,28 @@ def test_results_of_before_the_column_are_read():
     assert results_of_csv(old) == [dataclasses.replace(result, search_iterations=None)]
     known = {name: value for name, value in vars(result).items() if name != SEARCH}
     assert Result.from_json(known).search_iterations is None
+
+
+def test_the_report_says_when_masks_were_drawn_and_which_never_were():
+    def note(*costs, strategy="early_bird"):
+        results = [
+            Result(number, level, "ticket", density, 8, 1, 0, 0, 0, 1000, 0, {}, {})
+            for level, density in ((1, 0.5), (2, 0.04))
+            for number in range(2)
+        ]
+        results = [
+            dataclasses.replace(result, search_iterations=cost)
+            for result, cost in zip(results, costs, strict=True)
+        ]
+        experiment = Experiment(recipe=Recipe(iterations=1000), rounds=2, strategy=strategy)
+        return search_note(types.SimpleNamespace(experiment=experiment, results=results))
+
+    text = note(400, 300, 200, 1000)
+    assert "50% of the weights: at iteration 300 to 400 of 1,000, 600 to 700 saved. " in text
+    assert (
+        "4% of the weights: at iteration 200 of 1,000, 800 saved; never stable in 1 of 2 replicates"
+    ) in text
+    assert text.endswith("s of 4% of the weights and less never differ in more than 10%, so that "
+                         "these were drawn as soon as there were five.")  # fmt: skip
+    assert "50% of the weights: never stable in 2 of 2 replicates, so" in note(1000, 1000, 200, 200)
+    assert note(400, 300, 200, 100, strategy="one_shot") == ""

@@ -29,7 +29,7 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
             _of_ticket(run),
             _margins(verdict, marks),
             _kept(run, verdict, marks),
-            _searched(run),
+            search_note(run),
             _without_reinit(verdict),
             _early_stopping(run, marks),
             _test_set(run, verdict),
@@ -113,8 +113,12 @@ def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
     )
 
 
-def _searched(run: Run) -> str:
-    """Says when masks were found that were not those of a training's end."""
+def search_note(run: Run) -> str:
+    """Says when masks were found that are not those of a training's end; empty if they are.
+
+    Args:
+        run: the run.
+    """
     recipe = run.experiment.recipe
     end = f"{recipe.iterations:,}"
     if recipe.search_iterations:
