@@ -124,6 +124,8 @@ def _strategy_help() -> str:
     known = {
         "iterative": "each level's ticket is pruned to the next",
         "one_shot": "the dense network is pruned once to each level's density",
+        "early_bird": "likewise while it trains, as soon as masks hardly change from epoch to "
+        "epoch (You et al. 2020)",
     }
     known |= {n: MASK_SCHEDULES[n].help for n in strategies() if n in MASK_SCHEDULES}
     return "; ".join(f"{name}: {text}" for name, text in known.items()) + "."

@@ -108,6 +108,12 @@ class Recipe:
         "pruning",
         default="0",
     )
+    search_iterations: int = _field(
+        "Iterations after which trainings are pruned; they go on to their end all the same. 0: "
+        "they are pruned at the end.",
+        "pruning",
+        default=0,
+    )
     eval_every: int = _field("Iterations between validations.", "measurement", default=100)
     marks: tuple[int, ...] = _field(
         "Iterations whose test accuracy is recorded.", "measurement", default=()
@@ -198,7 +204,7 @@ class Recipe:
         return cls(**fields)
 
 
-_NEWER = ("width", "scaling")  # than the first recipes that were written
+_NEWER = ("width", "scaling", "search_iterations")  # than the first recipes that were written
 # Zhou et al.'s criteria whose factor, a, was 1 while the field was called `score`.
 _WITHOUT_A = ("large_init_large_final", "small_init_small_final")
 _LEAST = {
@@ -206,6 +212,7 @@ _LEAST = {
     "batch_size": 1,
     "warmup": 0,
     "weight_decay": 0,
+    "search_iterations": 0,
     "validation_size": 1,
     "eval_every": 1,
 }

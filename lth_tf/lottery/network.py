@@ -16,6 +16,7 @@ from lth_tf.importing import names_function
 from lth_tf.lottery.fitted_ticket import FittedTicket, fit_ticket
 from lth_tf.lottery.inputs import fitted
 from lth_tf.lottery.rewinding import rewinding_of
+from lth_tf.lottery.search import check_search
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
@@ -97,6 +98,10 @@ class Network:
         """The pruning rate of each kernel."""
         return rates(self.kernels, self.experiment.recipe)
 
+    def dense_masks(self) -> masks.Masks:
+        """Returns masks that keep all weights."""
+        return {kernel.name: np.ones(kernel.shape, bool) for kernel in self.kernels}
+
     @cached_property
     def fitted_ticket(self) -> FittedTicket:
         """A transfer's ticket as it fits this network."""
@@ -161,6 +166,7 @@ class Network:
             CRITERIA[recipe.criterion]
         augmentation(recipe.augment)
         rewinding_of(recipe)
+        check_search(self.experiment)
         for arm in self.experiment.arms:
             ARMS[arm]
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.

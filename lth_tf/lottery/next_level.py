@@ -6,7 +6,8 @@
 4. Rewind the remaining weights to their values in theta_0: the ticket f(x; m * theta_0).
 
 Iterative pruning repeats steps 2 to 4 from level to level; one-shot pruning goes from the dense
-network to each level at once; a mask schedule (`lth_tf.training.mask_schedules`) prunes while it
+network to each level at once, at the end of its training or early in it
+(`lth_tf.lottery.search`); a mask schedule (`lth_tf.training.mask_schedules`) prunes while it
 trains. `Experiment.parent` says which training a mask is pruned from,
 `lth_tf.lottery.rewinding` what step 4 is where weights do not go back to theta_0, and `lth_tf.arms`
 what a level's mask is trained with besides, to compare the ticket with.
@@ -23,7 +24,8 @@ from lth_tf.lottery.masking import make_mask_schedule
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.ranking import Ranking, Take
 from lth_tf.lottery.rewinding import Earlier, rewinding_for
-from lth_tf.runs.experiment import Training
+from lth_tf.lottery.search import early_masks
+from lth_tf.runs.experiment import EARLY_BIRD, Training
 from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.training.initial_state import InitialState
@@ -110,7 +112,11 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
 def _pruned(training: Training, network: Network, store: Store, take: Take) -> Masks:
     parent = network.experiment.parent(training)
     before = store.read_masks(parent)
-    masks = Ranking(training, network, store, take).prune(before, training.level - parent.level)
+    if network.experiment.strategy == EARLY_BIRD:
+        masks = early_masks(training, network, store)
+    else:
+        rounds = training.level - parent.level
+        masks = Ranking(training, network, store, take).prune(before, rounds)
     check_pruned(before, masks, network.remaining[training.level])
     return masks
 

@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from lth_tf.arrays import Arrays
 from lth_tf.lottery.network import Network
+from lth_tf.lottery.search import searched_weights
 from lth_tf.pruning import derivatives
 from lth_tf.pruning.context import Context, Examples
 from lth_tf.pruning.criteria import CRITERIA
@@ -47,7 +48,8 @@ class Ranking:
         self._initial = store.read_arrays(training.dense, "initial")
         parent = network.experiment.parent(training)
         needed = self._criterion.needs_training
-        self._trained = store.read_arrays(parent, "weights") if needed else None
+        name = searched_weights(network.experiment)
+        self._trained = store.read_arrays(parent, name) if needed else None
 
     def prune(self, masks: Masks, rounds: int) -> Masks:
         """Prunes masks at once by as much as some rounds do.

@@ -124,7 +124,10 @@ class ToIteration(Rewinding):
 
     def keep(self, training: Training) -> Keep:
         """Keeps theta_k, of the dense network; all are evaluated there, to be compared alike."""
-        return Keep(self.iteration, weights=self.iteration > 0 and training.level == 0)
+        if not self.iteration:
+            return Keep()
+        weights = {} if training.level else {"rewind": self.iteration}
+        return Keep(evaluations=(self.iteration,), weights=weights)
 
 
 class _KeptWeights(Rewinding):

@@ -12,7 +12,7 @@ from lth_tf.data import UserData, load
 from lth_tf.lottery.masking import make_mask_schedule
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import arm_of, draw_of, train_levels
-from lth_tf.lottery.rewinding import rewinding_of
+from lth_tf.lottery.search import keep_for, search_iterations
 from lth_tf.lottery.sharing import share
 from lth_tf.lottery.tensorboard import TensorBoardLog
 from lth_tf.recipe import Recipe
@@ -152,8 +152,8 @@ class Worker:
             log.finish(outcome, result)
         if training.level == 0:
             self._store.write_arrays(training, "initial", initial.weights)
-        if outcome.rewind_weights is not None:
-            self._store.write_arrays(training, "rewind", outcome.rewind_weights)
+        for name, arrays in outcome.kept.items():
+            self._store.write_arrays(training, name, arrays)
         if outcome.optimizer is not None:
             self._store.write_arrays(training, "optimizer", outcome.optimizer)
         self._store.write_arrays(training, "weights", outcome.weights)
@@ -190,7 +190,7 @@ class Worker:
         streams = Streams(self._experiment.seed, training.replicate)
         rows, validation_rows = self._network.split(training.replicate)
         order = make_order(training, draw_of(training, self._network), rows, recipe.batch_size)
-        keep = rewinding_of(recipe).keep(training)
+        keep = keep_for(training, self._network)
         sample = training_sample(rows, recipe, streams.generator("training_sample"))
         schedule = make_mask_schedule(training, self._network)
         try:
@@ -225,6 +225,7 @@ class Worker:
             train_accuracy_at_early_stop=best.train_accuracy,
             train_accuracy_final=last.train_accuracy,
             validation_accuracy_at_early_stop=best.validation_accuracy,
+            search_iterations=search_iterations(training, self._experiment, self._store),
         )
 
 

@@ -9,7 +9,9 @@ from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
 DENSE = "dense"
 TICKET = "ticket"
-STRATEGIES = ("iterative", "one_shot")  # and the mask schedules that prune while training
+EARLY_BIRD = "early_bird"
+FROM_DENSE = ("one_shot", EARLY_BIRD)  # prune the dense network to each level at once
+STRATEGIES = ("iterative", *FROM_DENSE)  # and the mask schedules that prune while training
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
@@ -62,9 +64,10 @@ class Experiment:
         replicates: number of repetitions, each with streams of its own.
         seed: the one seed that all randomness comes from.
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
-            prunes the dense network once to each level's density (Section 2); "gradual", or
-            another mask schedule, prunes each level while it trains; "transfer" trains a ticket
-            that came from elsewhere, and the dense network to compare it with.
+            prunes the dense network once to each level's density (Section 2); "early_bird" does
+            so while it trains, as soon as masks hardly change; "gradual", or another
+            mask schedule, prunes each level while it trains; "transfer" trains a ticket that came
+            from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
         ticket: the checksum of a transfer's ticket; None of others.
@@ -138,7 +141,7 @@ class Experiment:
         """
         if training.level == 0 or self.is_transfer or self.prunes_while_training:
             return None
-        if training.level == 1 or self.strategy == "one_shot":
+        if training.level == 1 or self.strategy in FROM_DENSE:
             return training.dense
         return Training(training.replicate, training.level - 1, TICKET)
 
@@ -152,7 +155,7 @@ class Experiment:
             return self.replicates * (1 + len(self.arms_of(self.rounds)))
         if self.prunes_while_training:
             return self.replicates * (1 + self.rounds)
-        levels = self.rounds if self.strategy == "one_shot" else 1
+        levels = self.rounds if self.strategy in FROM_DENSE else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 
     def arms_of(self, level: int) -> list[str]:

@@ -10,7 +10,7 @@ from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
-from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.experiment import EARLY_BIRD, Experiment
 
 FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
@@ -94,6 +94,9 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
 
 def _identity(fields: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: fields.get(name) for name in ("strategy", "seed", "ticket")}
+    if fields["strategy"] == EARLY_BIRD:
+        # Masks of all levels are drawn while the dense network trains: none can be added later.
+        named["rounds"] = fields["rounds"]
     return {**fields["recipe"], **fields["data"], **fields.get("objective", {}), **named}
 
 

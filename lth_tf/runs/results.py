@@ -12,6 +12,7 @@ AT_END = "test_accuracy_final"
 TRAIN_AT_EARLY_STOP = "train_accuracy_at_early_stop"
 TRAIN_AT_END = "train_accuracy_final"
 VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
+SEARCH = "search_iterations"
 COLUMNS = (
     "replicate",
     "level",
@@ -26,7 +27,7 @@ COLUMNS = (
     "seconds",
 )
 # Behind the columns of marks: new ones leave the old ones where they were.
-NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP)
+NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, SEARCH)
 METRICS = (
     "iteration",
     "train_loss",
@@ -61,6 +62,8 @@ class Result:
             before it was measured.
         train_accuracy_final: training accuracy at the end, likewise.
         validation_accuracy_at_early_stop: the validation accuracy there, likewise.
+        search_iterations: the iterations that were spent before the level's ticket could be
+            trained; None where they are not known.
     """
 
     replicate: int
@@ -79,6 +82,7 @@ class Result:
     train_accuracy_at_early_stop: float | None = None
     train_accuracy_final: float | None = None
     validation_accuracy_at_early_stop: float | None = None
+    search_iterations: int | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Result":
@@ -121,7 +125,11 @@ def results_of_csv(text: str) -> list[Result]:
 def _result_of(row: Mapping[str, str]) -> Result:
     types = {field.name: field.type for field in dataclasses.fields(Result)}
     values: dict[str, Any] = {name: types[name](row[name]) for name in COLUMNS}
-    values.update((name, float(row[name])) for name in NEWER if row.get(name))
+    values.update(
+        (name, int(row[name]) if name == SEARCH else float(row[name]))
+        for name in NEWER
+        if row.get(name)
+    )
     marks = {name.removeprefix(_AT): value for name, value in row.items() if name.startswith(_AT)}
     at = {int(mark): float(value) for mark, value in marks.items() if value and mark.isdecimal()}
     return Result(**values, test_accuracy_at=at, layers={})

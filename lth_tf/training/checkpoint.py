@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from lth_tf.arrays import Arrays
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.packing import pack
 from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure
 from lth_tf.training.optimizers import optimizer_arrays, optimizer_state, schedule_of
 from lth_tf.training.process_group import ProcessGroup
-from lth_tf.training.rewind import Rewind, make_optimizer_new, set_weights
+from lth_tf.training.rewind import make_optimizer_new, set_weights
 from lth_tf.training.state import State, write_state
 
 
@@ -79,7 +80,7 @@ class Checkpoint(keras.callbacks.Callback):
         ends: list[int],
         measure: Measure,
         updates: MaskUpdates,
-        rewind: Rewind,
+        kept: Callable[[], Mapping[str, Arrays]],
         began: float,
     ) -> None:
         """Makes the callback; it must come behind the others.
@@ -89,7 +90,7 @@ class Checkpoint(keras.callbacks.Callback):
             ends: the iterations at which chunks end.
             measure: has the evaluations.
             updates: has the masks.
-            rewind: has the weights to rewind to, once the training passed them.
+            kept: returns what was kept so far for later trainings, by name.
             began: when the training began, on the monotonic clock, had it not been interrupted.
         """
         super().__init__()
@@ -97,7 +98,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._ends = ends
         self._measure = measure
         self._updates = updates
-        self._rewind = rewind
+        self._kept = kept
         self._began = began
         self._last = time.monotonic()
 
@@ -123,9 +124,9 @@ class Checkpoint(keras.callbacks.Callback):
         arrays = {
             "weights": snapshot(self.model),
             "best": self._measure.best_weights,
-            "rewind": self._rewind.weights or {},
             "optimizer": optimizer_arrays(self.model.optimizer),
             "masks": {name: pack(mask) for name, mask in self._updates.masks.items()},
+            **self._kept(),
         }
         seconds = time.monotonic() - self._began
         state = State(iteration, seconds, self._measure.rows, self._measure.best, arrays)

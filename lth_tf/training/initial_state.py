@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lth_tf.training.early_bird import EarlyBird
+
 
 @dataclasses.dataclass(frozen=True)
 class InitialState:
@@ -30,11 +32,13 @@ class Keep:
     """What a training keeps, besides its weights at the end.
 
     Attributes:
-        iteration: an iteration k at which it is evaluated as well; 0 for none.
-        weights: whether it keeps its weights of iteration k.
+        evaluations: iterations at which it is evaluated as well.
+        weights: iterations whose weights it keeps, by the name that they are kept under.
         optimizer: whether it keeps the optimizer's variables at the end.
+        early_bird: the masks that are drawn while it runs; None for none.
     """
 
-    iteration: int = 0
-    weights: bool = False
+    evaluations: tuple[int, ...] = ()
+    weights: Mapping[str, int] = dataclasses.field(default_factory=dict)
     optimizer: bool = False
+    early_bird: EarlyBird | None = None

@@ -11,6 +11,7 @@ from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import masked_layers, set_masks
 from lth_tf.training.invariants import check_update
 from lth_tf.training.mask_schedules import MaskSchedule, Moment
+from lth_tf.training.optimizers import zero_slots
 from lth_tf.training.process_group import ProcessGroup
 
 
@@ -56,6 +57,9 @@ class MaskUpdates(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Changes the masks if it is time, and zeroes the weights that they prune.
 
+        A pruned weight is zero, but the optimizer goes on averaging its gradients: where a weight
+        is grown they are set to zero as well, as in RigL's own code (`reset_momentum`).
+
         Raises:
             InvariantError: if the new masks are not what the schedule promises.
         """
@@ -73,5 +77,10 @@ class MaskUpdates(keras.callbacks.Callback):
         # On every worker, as gradients are a sum over all; but the chief's masks are everybody's.
         masks, _ = self._process_group.share_arrays(self._schedule.update(moment), None)
         check_update(self._schedule.promise, self.masks, masks)
+        grown = {name: mask & ~self.masks[name] for name, mask in masks.items()}
         self.masks = masks
         set_masks(self.model, masks)
+        with self.model.distribute_strategy.scope():
+            for name, where in grown.items():
+                if where.any():
+                    zero_slots(self.model.optimizer, weights[name], where)

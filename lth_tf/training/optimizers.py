@@ -139,6 +139,23 @@ def optimizer_arrays(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndar
     return {str(i): v.numpy() for i, v in enumerate(optimizer_state(optimizer))}
 
 
+def zero_slots(
+    optimizer: keras.optimizers.Optimizer, variable: tf.Variable, where: np.ndarray
+) -> None:
+    """Zeroes the averages that an optimizer keeps of some weights, as of weights that are new.
+
+    Args:
+        optimizer: one of `make_optimizer`, built.
+        variable: a variable of the model.
+        where: boolean array of its shape.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    place = inner._index_dict[inner._var_key(variable)]
+    for name in ("momentums", "_momentums", "_velocities"):
+        if slots := getattr(inner, name, None):
+            slots[place].assign(np.where(where, np.float32(0), slots[place].numpy()))
+
+
 def schedule_of(optimizer: keras.optimizers.Optimizer) -> Any:
     """Returns the schedule or variable that gives an optimizer its learning rate."""
     return getattr(optimizer, "inner_optimizer", optimizer)._learning_rate

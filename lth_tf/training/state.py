@@ -19,7 +19,9 @@ from lth_tf.training.measure import MetricsRow
 _log = logging.getLogger(__name__)
 _FORMAT = "2"
 _READ = ("1", _FORMAT)  # format 1 has no masks, which did not change, and no loss scale
-ARRAY_GROUPS = ("weights", "best", "rewind", "optimizer", "masks")
+# What is kept at an iteration or drawn on the way, and a group of arrays each in checkpoints.
+KEPT = ("rewind", "search", "early_bird")
+ARRAY_GROUPS = ("weights", "best", "optimizer", "masks", *KEPT)
 
 
 @dataclasses.dataclass(frozen=True)

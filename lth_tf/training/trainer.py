@@ -26,6 +26,7 @@ from lth_tf.training.distribution import use_xla
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.invariants import CheckInvariants
+from lth_tf.training.keeping import Keeping
 from lth_tf.training.mask_schedules import MaskSchedule
 from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure, MetricsRow
@@ -48,7 +49,8 @@ class Trained:
         early_stop: the one where the validation loss was lowest.
         weights: the trained weights by name, pruned ones zero.
         masks: the masks at the end, by kernel name.
-        rewind_weights: the weights of iteration k, where they are kept.
+        kept: what it keeps for later trainings besides, by name: the weights of iteration k as
+            "rewind", others as `Keep` says, and "early_bird", the masks that were drawn.
         optimizer: the optimizer's variables at the end, by index, where they are kept.
         seconds: how long it took, over all starts.
     """
@@ -57,7 +59,7 @@ class Trained:
     early_stop: MetricsRow
     weights: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
-    rewind_weights: dict[str, np.ndarray] | None
+    kept: dict[str, dict[str, np.ndarray]]
     optimizer: dict[str, np.ndarray] | None
     seconds: float
 
@@ -145,7 +147,9 @@ class Trainer:
         masks = _masks(initial, state)
         set_masks(self.model, masks)
         first = state.iteration if state else initial.iteration
-        also = (*recipe.marks, keep.iteration, *schedule.updates)
+        also = (*recipe.marks, *keep.evaluations, *schedule.updates)
+        if keep.early_bird:
+            also += keep.early_bird.iterations
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         evaluators = self._validation, self._test, self._training
         updates = MaskUpdates(
@@ -163,20 +167,19 @@ class Trainer:
         callbacks = [_beginning(initial, state), check, updates, measure]
         if state:
             measure.go_on(state.rows, state.best, state.arrays["best"])
-        theta_k = Rewind(keep.iteration)
-        if keep.weights and first < keep.iteration:
-            callbacks.append(theta_k)
-        elif keep.weights and state:
-            theta_k.weights = state.arrays["rewind"]
+        keeping = Keeping(keep, ends, state)
+        callbacks += keeping.callbacks
         if saving:
-            callbacks.append(Checkpoint(saving, ends, measure, updates, theta_k, began - before))
+            callbacks.append(
+                Checkpoint(saving, ends, measure, updates, lambda: keeping.kept, began - before)
+            )
         self.model.fit(order.dataset(first, ends), epochs=1, verbose=0, callbacks=callbacks)
         return Trained(
             rows=measure.rows,
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
             masks=updates.masks,
-            rewind_weights=theta_k.weights or None,
+            kept=keeping.kept,
             optimizer=optimizer_arrays(self.model.optimizer) if keep.optimizer else None,
             seconds=time.monotonic() - began + before,
         )

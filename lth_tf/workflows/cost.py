@@ -35,7 +35,8 @@ def cost_of_training(network: Network, results: Sequence[Result]) -> Cost:
     """
     model = network.build()
     weights = sum(int(tf.size(v)) for v in model.weights)
-    size = 4 * weights + network.remaining[0] // 8
+    kept = 2 if network.experiment.recipe.search_iterations else 1  # the search's weights as well
+    size = 4 * weights * kept + network.remaining[0] // 8
     if results:
         seconds = statistics.median(result.seconds for result in results)
         return Cost(seconds, size, "the finished trainings")

@@ -72,7 +72,7 @@ def transfer(ticket: Ticket, changes: Mapping[str, Any], **how: Any) -> Experime
     dataset = changes.get("dataset", own.dataset)
     overrides = data.recipe_overrides(dataset) if dataset != own.dataset else {}
     return Experiment(
-        recipe=own.override(**{**overrides, **changes, "rewind": "0"}),
+        recipe=own.override(**{**overrides, **changes, "rewind": "0", "search_iterations": 0}),
         rounds=max(1, level) if isinstance(level, int) else 1,
         strategy=TRANSFER,
         ticket=ticket.checksum,

@@ -1,6 +1,7 @@
 """Masks change inside a training as their schedule says and promises, whatever interrupts it."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -8,46 +9,15 @@ import tensorflow as tf
 
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.pruning.masks import random_masks
 from lth_tf.training.checkpoint import Saving
 from lth_tf.training.invariants import InvariantError
-from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskSchedule, Moment, Promise
+from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskPlan, Moment, Promise
+from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.state import read_state
 
 NOISY = {"optimizer": "adam", "learning_rate": 0.02, "dropout": 0.4, "augment": "flip_crop"}
 UPDATES = tuple(range(2, 23, 2))  # of 30 iterations: until three quarters, ten at least
-
-
-class Rigl(MaskSchedule):
-    """RigL (Evci et al. 2020), to see that a schedule can be it: drops, and grows by gradient."""
-
-    promise = Promise.KEEP_COUNT
-    updates = (4, 10, 16)
-
-    def first_masks(self):
-        """Half of each kernel, drawn."""
-        full = super().first_masks()
-        halves = {
-            name: np.arange(mask.size).reshape(mask.shape) % 2 == 0 for name, mask in full.items()
-        }
-        return random_masks(halves, self.plan.generator(0))
-
-    def update(self, moment):
-        """Drops a third of each kernel; grows as many elsewhere, the last of them at random."""
-        gradients, masks = moment.gradients(), {}
-        for name, mask in moment.masks.items():
-            count = mask.sum() // 3
-            alive, free = np.flatnonzero(mask), np.flatnonzero(~mask)
-            drop = alive[
-                np.argsort(np.abs(moment.weights[name].flat[alive]), kind="stable")[:count]
-            ]
-            grow = free[np.argsort(-np.abs(gradients[name].flat[free]), kind="stable")]
-            grown = [*grow[: count - 1], moment.generator.choice(grow[count - 1 :])]
-            new = mask.copy()
-            new.flat[drop], new.flat[grown] = False, True
-            masks[name] = new
-        return masks
 
 
 def gradual(setting, left=None):
@@ -56,10 +26,18 @@ def gradual(setting, left=None):
     return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
 
 
-def rigl(setting):
-    """The arguments of a training by RigL."""
-    schedule = Rigl(setting.schedule("fixed").plan)
-    return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
+def dropping(name):
+    """The arguments of a training by SET or RigL."""
+
+    def arguments(setting):
+        schedule = setting.schedule(name)
+        return {"schedule": schedule, "initial": setting.initial(masks=schedule.first_masks())}
+
+    arguments.__name__ = name
+    return arguments
+
+
+sparse_evolution, rigl = dropping("set"), dropping("rigl")
 
 
 def share_left(t, goal, size):
@@ -131,7 +109,7 @@ def test_no_accuracy_of_a_denser_network_than_the_level_is_reported(make):
     assert tested == {outcome.early_stop.iteration, 23, 30}
 
 
-@pytest.mark.parametrize("arguments", [gradual, rigl])
+@pytest.mark.parametrize("arguments", [gradual, sparse_evolution, rigl])
 def test_a_training_stopped_at_every_chunk_ends_in_the_same_bits(
     make, arguments, tmp_path, assert_same_bits
 ):
@@ -156,21 +134,94 @@ def test_a_training_stopped_at_every_chunk_ends_in_the_same_bits(
     assert (outcome.rows, outcome.early_stop) == (whole.rows, whole.early_stop)
 
 
-def test_a_schedule_can_drop_and_grow_by_dense_gradients(make, two_devices, assert_same_bits):
-    """RigL, on one device and on two."""
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        # Dropped are the 0 and, of the two 1s, the earlier, which has the largest gradient.
+        ("rigl", [0, 0, 1, 1, 1, 0, 1, 1]),
+        # Drawn highest, of those without a weight by then, are the first and the dropped 0.
+        ("set", [1, 0, 0, 1, 1, 1, 0, 1]),
+    ],
+)
+def test_an_update_drops_the_smallest_and_grows_by_hand(name, kept):
+    """Of five among eight weights: as many as the cosine says, then two."""
+    weights = {"a/kernel": np.array([0, 0, -1, 2, 3, 0, 0, 1], np.float32)}
+    masks = {"a/kernel": np.array([0, 0, 1, 1, 1, 1, 0, 1], bool)}
+    gradients = {"a/kernel": np.array([0.1, 0.2, -5, 0, 9, 0.3, -0.4, 0], np.float32)}
+
+    class Drawn:
+        def random(self, shape):
+            return np.array([0.9, 0.1, 0.2, 0.99, 0.99, 0.8, 0.3, 0.99])
+
+    plan = MaskPlan(100, {"a/kernel": (8,)}, {("a/kernel",): 5}, np.random.default_rng)
+    schedule = MASK_SCHEDULES[name](plan)
+    for iteration, dropped in ((7, 1), (45, 0), (75, 0)):
+        moment = Moment(iteration, weights, masks, lambda: gradients, Drawn())
+        assert int(0.15 * (1 + math.cos(math.pi * iteration / 75)) * 5) == dropped
+        new = schedule.update(moment)["a/kernel"]
+        assert new.sum() == 5 and (masks["a/kernel"] & ~new).sum() <= dropped
+    many = Moment(0, weights, masks, lambda: gradients, Drawn())
+    schedule._share = lambda iteration: 0.4
+    np.testing.assert_array_equal(schedule.update(many)["a/kernel"], np.array(kept, bool))
+
+
+def averages_of(model, kernel):
+    """The optimizer's averages of a kernel's gradients."""
+    variables = model.trainable_variables
+    place = [v.ref() for v in variables].index(named_weights(model)[kernel].ref())
+    found = vars(getattr(model.optimizer, "inner_optimizer", model.optimizer))
+    slots = [found.get(name, []) for name in ("momentums", "_momentums", "_velocities")]
+    return [of_all[place].numpy() for of_all in slots if of_all]
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "averages", "precision"),
+    [
+        ("set", "adam", 2, "float32"),
+        ("rigl", "momentum", 1, "float32"),
+        ("rigl", "adam", 2, "mixed_float16"),
+    ],
+)
+def test_grown_weights_and_their_averages_start_at_zero(
+    make, monkeypatch, name, optimizer, averages, precision
+):
+    setting = make(optimizer=optimizer, learning_rate=0.02, iterations=13, precision=precision)
+    update, grown_in_all = MaskUpdates.on_train_batch_end, dict.fromkeys(setting.masks, 0)
+
+    def watch(self, batch, logs=None):
+        before = self.masks
+        update(self, batch, logs)
+        for kernel, mask in self.masks.items():
+            grown = mask & ~before[kernel]
+            grown_in_all[kernel] += grown.sum()
+            assert not named_weights(self.model)[kernel].numpy()[grown].any()
+            found = averages_of(self.model, kernel)
+            assert len(found) == averages
+            for average in found:
+                assert not average[grown].any() and average[mask & ~grown].any()
+
+    monkeypatch.setattr(MaskUpdates, "on_train_batch_end", watch)
+    setting.train(setting.trainer(), **dropping(name)(setting))
+    assert all(grown_in_all.values())
+
+
+@pytest.mark.parametrize("name", ["set", "rigl"])
+def test_set_and_rigl_keep_their_counts_on_one_device_and_on_two(
+    make, two_devices, assert_same_bits, name
+):
     setting = make(optimizer="momentum", learning_rate=0.05, augment="flip_crop", dropout=0.4)
     seen, ends = [], []
     for trainer in (setting.trainer(), setting.trainer(two_devices)):
-        arguments = rigl(setting)
+        arguments = dropping(name)(setting)
         seen.append(watched(arguments["schedule"]))
         ends.append(setting.train(trainer, **arguments))
     assert_same_bits(ends[0].masks, ends[1].masks)
-    first = rigl(setting)["initial"].masks
-    for name, mask in ends[0].masks.items():
-        assert mask.sum() == first[name].sum() and (mask != first[name]).any()
-        assert not ends[0].weights[name][~mask].any()
+    first = dropping(name)(setting)["initial"].masks
+    for kernel, mask in ends[0].masks.items():
+        assert mask.sum() == first[kernel].sum() == mask.size // 2 and (mask != first[kernel]).any()
+        assert not ends[0].weights[kernel][~mask].any()
     keys = [m.generator.bit_generator.state["state"]["key"] for m, _ in seen[0].values()]
-    assert len({key.tobytes() for key in keys}) == 3
+    assert len({key.tobytes() for key in keys}) == len(keys) == len(UPDATES)
 
 
 def test_gradients_are_those_of_the_next_batch_and_leave_the_network_as_it_is(make):
@@ -217,7 +268,7 @@ def grow_one(mask):
 def test_an_update_is_held_to_its_schedules_promise(make, promise, changes, told):
     setting = make()
 
-    class Breaking(Rigl):
+    class Breaking(MASK_SCHEDULES["set"]):
         """Changes one mask."""
 
         def update(self, moment: Moment):
@@ -253,3 +304,10 @@ def test_updates_suit_any_length_and_what_does_not_suit_is_refused(make):
     ):
         with pytest.raises(UserError, match=told):
             MASK_SCHEDULES["gradual"].check(make(**fields).recipe)
+    for strategy in ("set", "rigl"):
+        MASK_SCHEDULES[strategy].check(make(scope="erk").recipe)
+        told = f"^--scope=global: must say with --strategy={strategy} how many weights each kernel"
+        with pytest.raises(UserError, match=told):
+            MASK_SCHEDULES[strategy].check(make(scope="global").recipe)
+        with pytest.raises(UserError, match=r"^--criterion=movement: must be m"):
+            MASK_SCHEDULES[strategy].check(make(criterion="movement").recipe)

@@ -213,10 +213,10 @@ def test_a_chunked_training_goes_on_from_k_as_if_it_had_never_stopped(make, asse
     """With SGD, which has no memory, order, noise and learning rate must go on from k as well."""
     setting = make(dropout=0.4, augment="flip_crop", lr_drops=(12, 25), warmup=15)
     trainer = setting.trainer()
-    whole = setting.train(trainer, keep=Keep(7, weights=True))
-    rest = setting.train(trainer, initial=setting.initial(7, weights=whole.rewind_weights))
+    whole = setting.train(trainer, keep=Keep((7,), {"rewind": 7}))
+    rest = setting.train(trainer, initial=setting.initial(7, weights=whole.kept["rewind"]))
     assert_same_bits(whole.weights, rest.weights)
-    assert rest.rewind_weights is None
-    unkept = setting.train(trainer, keep=Keep(7))
-    assert unkept.rewind_weights is None and unkept.rows == whole.rows
+    assert rest.kept == {}
+    unkept = setting.train(trainer, keep=Keep((7,)))
+    assert unkept.kept == {} and unkept.rows == whole.rows
     assert [row.iteration for row in rest.rows] == [7, 10, 20, 30]

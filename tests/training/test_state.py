@@ -21,6 +21,8 @@ STATE = State(
         "weights": {"dense/kernel": np.array([[0.1, -0.0], [np.inf, 3e-42]], np.float32)},
         "best": {"dense/kernel": np.zeros((2, 2), np.float32)},
         "rewind": {},
+        "search": {},
+        "early_bird": {"1/drawn_at": np.array([40])},
         "optimizer": {"0": np.int64(20)},
         "masks": {"dense/kernel": np.array([0b1010_0000], np.uint8)},
     },

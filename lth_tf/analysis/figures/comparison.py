@@ -12,11 +12,13 @@ from lth_tf.analysis.figures.gallery import (
     Picture,
     file_name,
     frame_for,
+    judged_quantities,
     outside,
     quantities_of,
 )
 from lth_tf.analysis.figures.lines import Line, count_of, draw_quantity, name_of
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
+from lth_tf.analysis.figures.search_cost import search_cost
 from lth_tf.paper.recipes import differences
 from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.run import Run
@@ -46,6 +48,11 @@ def comparisons(
             flag = all(marked[run.name] for run in group)
             shared = [q for q in quantities_of(group[0], flag) if _comparable(group, points, q)]
             pictures += [_comparison(group, points, q, model, dataset) for q in shared]
+            judged = judged_quantities(group[0], flag)[-1]
+            if judged in shared:
+                place, metric = _place(model, dataset), group[0].metric
+                cost = search_cost(points, labels(group), judged, place, metric)
+                pictures += [cost] if cost else []
     return pictures
 
 
@@ -87,14 +94,17 @@ def _comparison(
     chosen = [point for point in points if point.run in {run.name for run in runs}]
     lines = _run_lines(runs, [point for point in chosen if point.quantity == quantity])
     frame = frame_for(lines, chosen, quantity, metric)
-    place = re.sub(r"[^\w.-]+", "_", f"{model}-{dataset}", flags=re.ASCII)
     return Picture(
-        f"compare-{place}-{file_name(quantity, metric)}",
+        f"compare-{_place(model, dataset)}-{file_name(quantity, metric)}",
         f"{model} on {dataset}: {name_of(quantity, metric)}",
         f"Tickets of each run, from its dense network on; dotted and hollow: "
         f"its controls. {BANDS[:-1]} of tickets." + outside(frame, metric),
         functools.partial(draw_quantity, lines, quantity, frame, metric),
     )
+
+
+def _place(model: str, dataset: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", f"{model}-{dataset}", flags=re.ASCII)
 
 
 def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:

@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.arm_styles import in_order, label_of, style_of
-from lth_tf.analysis.figures.points import AT_EARLY_STOP, AT_END, EARLY_STOP, Point
+from lth_tf.analysis.figures.points import (
+    AT_EARLY_STOP,
+    AT_END,
+    EARLY_STOP,
+    ITERATIONS,
+    SEARCH,
+    Point,
+)
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.results import TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP
@@ -21,6 +28,7 @@ _NAMES = {
     TRAIN_AT_EARLY_STOP: "training {} at early stopping",
     TRAIN_AT_END: "training {} at the end",
     VALIDATION_AT_EARLY_STOP: "validation {} at early stopping",
+    SEARCH: "iterations of the search",
 }
 # Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
 # the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
@@ -86,7 +94,7 @@ def label(quantity: str, metric: Metric) -> str:
         metric: what the accuracies are.
     """
     name = name_of(quantity, metric)
-    return name if quantity == EARLY_STOP else with_unit(name, metric)
+    return name if quantity in ITERATIONS else with_unit(name, metric)
 
 
 def with_unit(name: str, metric: Metric) -> str:

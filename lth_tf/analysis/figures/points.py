@@ -8,12 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from lth_tf.analysis.figures.levels import by_level
 from lth_tf.runs.experiment import Training
-from lth_tf.runs.results import AT_EARLY_STOP, AT_END, EARLY_STOP, NEWER, Result, at_mark, csv_text
+from lth_tf.runs.results import (
+    AT_EARLY_STOP,
+    AT_END,
+    EARLY_STOP,
+    NEWER,
+    SEARCH,
+    Result,
+    at_mark,
+    csv_text,
+)
 from lth_tf.runs.run import Run, read_curve
 
 CURVE = "validation_accuracy"
 LOSSES = ("validation_loss", "train_loss")
 LAYER = "density of "
+ITERATIONS = (EARLY_STOP, SEARCH)  # quantities that are numbers of iterations
 
 # The densities of the paper's Figure 3 that are far enough apart for one figure.
 _SHOWN = (0.513, 0.211, 0.070, 0.019)

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 
+from lth_tf.analysis.figures.levels import by_level
 from lth_tf.analysis.verdict.statistics import standard_error
 from lth_tf.analysis.verdict.verdict import Verdict
 from lth_tf.metric import percent
 from lth_tf.paper.published import published
+from lth_tf.runs.experiment import EARLY_BIRD, TICKET
 from lth_tf.runs.run import Run
+from lth_tf.training.mask_schedules import MASK_SCHEDULES, Promise
+
+_ALWAYS_NEAR = 0.05  # masks of so few weights differ in at most a tenth of their places
 
 
 def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
@@ -24,6 +29,7 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
             _of_ticket(run),
             _margins(verdict, marks),
             _kept(run, verdict, marks),
+            search_note(run),
             _without_reinit(verdict),
             _early_stopping(run, marks),
             _test_set(run, verdict),
@@ -89,11 +95,7 @@ def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
         return ""
     recipe = run.experiment.recipe
     if run.experiment.prunes_while_training:
-        return (
-            f"Networks were pruned while they trained (--strategy={run.experiment.strategy}), for "
-            "as many iterations as the dense network, so that they are no tickets. Their early "
-            "stopping is the best evaluation after the last pruning: before it they are denser."
-        )
+        return _pruned_while_training(run.experiment.strategy)
     each = f"{recipe.iterations:,} iterations"
     before = {
         "one_shot": f"the dense network's training, {each}",
@@ -108,6 +110,72 @@ def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
     return text + (
         "Their iterations are compared in total, with those; the dense network was not trained for "
         "as long, so that its accuracy after as many is not known."
+    )
+
+
+def search_note(run: Run) -> str:
+    """Says when masks were found that are not those of a training's end; empty if they are.
+
+    Args:
+        run: the run.
+    """
+    recipe = run.experiment.recipe
+    end = f"{recipe.iterations:,}"
+    if recipe.search_iterations:
+        return (
+            f"Masks are pruned from weights of iteration {recipe.search_iterations:,} "
+            f"(--search_iterations); what is compared was trained for all {end} iterations."
+        )
+    if run.experiment.strategy != EARLY_BIRD:
+        return ""
+    text = (
+        "Masks were drawn while the dense network trained (--strategy=early_bird), before the "
+        "first epoch whose mask differed from each of the four before it in at most 10% of the "
+        "weights. "
+    )
+    levels = by_level([r for r in run.results if r.arm == TICKET and r.search_iterations])
+    for group in levels.values():
+        text += _drawn([r.search_iterations for r in group], group[0].density, recipe.iterations)
+    sparse = [group[0].density for group in levels.values() if group[0].density <= _ALWAYS_NEAR]
+    if sparse:
+        text += (
+            f"Masks of {percent(max(sparse))} of the weights and less never differ in more than "
+            "10%, so that these were drawn as soon as there were five."
+        )
+    return text.strip()
+
+
+def _drawn(iterations: Sequence[int], density: float, end: int) -> str:
+    """Says when a level's masks were drawn, and how many iterations were saved."""
+    early = [iteration for iteration in iterations if iteration < end]
+    never, many = len(iterations) - len(early), len(iterations) > 1
+    text = f"{percent(density)} of the weights: "
+    if early:
+        first, last = min(early), max(early)
+        text += f"at iteration {_span(first, last)} of {end:,}, {_span(end - last, end - first)} "
+        text += "saved"
+    if never:
+        of_how_many = f" in {never} of {len(iterations)} replicates" if many else ""
+        text += f"{'; ' if early else ''}never stable{of_how_many}, so that the last mask was taken"
+    return f"{text}. "
+
+
+def _span(low: int, high: int) -> str:
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _pruned_while_training(strategy: str) -> str:
+    if MASK_SCHEDULES[strategy].promise is Promise.KEEP_COUNT:
+        return (
+            f"Networks were sparse all the way (--strategy={strategy}): masks changed while they "
+            "trained, for as many iterations as the dense network, so that they are no tickets. "
+            "Their early stopping is the best evaluation after the last change, as before it "
+            "their masks are others."
+        )
+    return (
+        f"Networks were pruned while they trained (--strategy={strategy}), for "
+        "as many iterations as the dense network, so that they are no tickets. Their early "
+        "stopping is the best evaluation after the last pruning: before it they are denser."
     )
 
 

@@ -34,7 +34,7 @@ class MaskPlan:
         shapes: the shape of each kernel that counts towards the density, by name.
         left: how many weights the level leaves of kernels that are ranked together, by their
             names; kernels that are never pruned are not there.
-        generator: gives an update's random generator, by its iteration.
+        generator: gives an update's random generator, by its iteration; 0 for the first masks.
     """
 
     iterations: int
@@ -108,10 +108,51 @@ class MaskSchedule(abc.ABC):
     def updates(self) -> tuple[int, ...]:
         """The rising iterations, from 1 on, after which masks change.
 
-        The last one leaves the level's density: evaluations before it are of other masks, and do
+        The last one leaves the level's masks: evaluations before it are of other masks, and do
         not count towards early stopping.
         """
 
     @abc.abstractmethod
     def update(self, moment: Moment) -> Masks:
         """Returns the new masks of the kernels that have one."""
+
+
+def last_pruning(iterations: int) -> int:
+    """Returns the iteration at which masks stop changing: three quarters of a training.
+
+    Args:
+        iterations: the training's length.
+    """
+    return 3 * iterations // 4
+
+
+def update_iterations(iterations: int) -> tuple[int, ...]:
+    """Returns when masks change: every 100 iterations, or less so that it is ten times at least.
+
+    Args:
+        iterations: the training's length.
+    """
+    end = last_pruning(iterations)
+    every = max(1, min(100, end // 10))
+    return tuple(range(every, end + 1, every))
+
+
+def check_ranks_by_magnitude(strategy: str, recipe: Recipe) -> None:
+    """Checks that a recipe suits a schedule that removes the smallest weights while it trains.
+
+    Args:
+        strategy: the schedule's name.
+        recipe: the recipe.
+
+    Raises:
+        UserError: if it ranks by another criterion, or is too short.
+    """
+    if recipe.iterations < 2:
+        raise UserError(
+            f"--iterations={recipe.iterations}: must be at least 2 with --strategy={strategy}, "
+            "which prunes while it trains"
+        )
+    if recipe.criterion != "magnitude":
+        raise UserError(
+            f"--criterion={recipe.criterion}: must be magnitude with --strategy={strategy}"
+        )

@@ -4,11 +4,17 @@ import math
 
 import numpy as np
 
-from lth_tf.errors import UserError
 from lth_tf.pruning.masks import prune_to
 from lth_tf.recipe import Recipe
 from lth_tf.training.mask_schedules import MASK_SCHEDULES
-from lth_tf.training.mask_schedules.base import Masks, MaskSchedule, Moment, Promise
+from lth_tf.training.mask_schedules.base import (
+    Masks,
+    MaskSchedule,
+    Moment,
+    Promise,
+    check_ranks_by_magnitude,
+    update_iterations,
+)
 
 
 @MASK_SCHEDULES.register
@@ -40,22 +46,12 @@ class Gradual(MaskSchedule):
             UserError: if there is none, or they do not.
         """
         super().check(recipe)
-        if recipe.iterations < 2:
-            raise UserError(
-                f"--iterations={recipe.iterations}: must be at least 2 with --strategy={cls.name}, "
-                "which prunes while it trains"
-            )
-        if recipe.criterion != "magnitude":
-            raise UserError(
-                f"--criterion={recipe.criterion}: must be magnitude with --strategy={cls.name}"
-            )
+        check_ranks_by_magnitude(cls.name, recipe)
 
     @property
     def updates(self) -> tuple[int, ...]:
         """Every dt iterations until three quarters of the training."""
-        end = 3 * self.plan.iterations // 4
-        every = max(1, min(100, end // 10))
-        return tuple(range(every, end + 1, every))
+        return update_iterations(self.plan.iterations)
 
     def update(self, moment: Moment) -> Masks:
         """Returns the masks without the smallest weights."""

@@ -43,6 +43,7 @@ from lth_tf.arms import ARMS
 from lth_tf.metric import Metric
 from lth_tf.paper.published import published
 from lth_tf.paper.recipes import RECIPES
+from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.run import read_runs
 
@@ -237,7 +238,8 @@ def test_the_page_opens_with_the_verdict_and_the_figures_that_carry_it(full):
     short = ("Verdict by level", "Measured", "Tickets against controls")
     text = (full / "report" / "report.html").read_text()
     assert all(f"<h3>{title}</h3>" in text for title in short)
-    assert re.search(r"<details>\s*<summary>Recipe <span>30 rows", text)
+    fields = len(dataclasses.fields(Recipe)) + 6  # and those of the experiment
+    assert re.search(rf"<details>\s*<summary>Recipe <span>{fields} rows", text)
 
 
 def test_every_colour_of_the_figures_has_a_light_and_a_dark_one(full):

@@ -1,0 +1,131 @@
+"""One figure of several runs: how good tickets are against what it cost to find them."""
+
+import functools
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.gallery import Picture
+from lth_tf.analysis.figures.lines import label, name_of
+from lth_tf.analysis.figures.points import SEARCH, Point
+from lth_tf.metric import Metric, percent
+from lth_tf.runs.experiment import DENSE, TICKET
+
+# The densities that are shown, of those that two runs at least come near to.
+_WANTED = (0.21, 0.05, 0.02)
+# How far, as a ratio, a level's density may be from the one that is shown.
+_NEAR = 1.25
+
+
+def search_cost(
+    points: Sequence[Point], labels: Mapping[str, str], quantity: str, name: str, metric: Metric
+) -> Picture | None:
+    """Returns the figure; None if there are no two runs of which the cost is known.
+
+    Args:
+        points: those of the runs.
+        labels: the runs' names in the legend, by run, in order.
+        quantity: what the tickets are judged by: a column of results.csv.
+        name: of the figure's files, and of its setting: model and data set.
+        metric: what the accuracies are.
+    """
+    chosen = [point for point in points if point.run in labels]
+    panels = panels_of(chosen, quantity)
+    if not panels:
+        return None
+    dense = [p.mean for p in chosen if p.arm == DENSE and p.quantity == quantity]
+    return Picture(
+        f"compare-{name}-search_cost",
+        "What the search cost",
+        f"Of each run's tickets, the {name_of(quantity, metric)} against the iterations that were "
+        "spent before they could be trained; then all are trained alike. Each run has the level "
+        "nearest to the density. Means; lines from minimum to maximum; dashed: the mean of the "
+        "dense networks.",
+        functools.partial(_draw, panels, labels, quantity, dense, metric),
+    )
+
+
+def panels_of(
+    points: Sequence[Point], quantity: str
+) -> dict[float, dict[str, tuple[Point, Point]]]:
+    """Returns cost and quantity of each run's nearest level, by density and run.
+
+    Args:
+        points: those of the runs.
+        quantity: what is drawn against the cost.
+    """
+    pairs: dict[str, list[tuple[Point, Point]]] = {}
+    found = {(p.run, p.level, p.quantity): p for p in points if p.arm == TICKET}
+    for (run, level, name), cost in found.items():
+        if name == SEARCH and (run, level, quantity) in found:
+            pairs.setdefault(run, []).append((cost, found[run, level, quantity]))
+    panels = {density: _nearest(pairs, density) for density in _WANTED}
+    panels = {density: runs for density, runs in panels.items() if len(runs) > 1}
+    if not panels and len(pairs) > 1:
+        # All are denser: the sparsest density that every run comes to.
+        density = max(min(pair[1].density for pair in of_run) for of_run in pairs.values())
+        panels = {density: _nearest(pairs, density)}
+    return {density: runs for density, runs in panels.items() if len(runs) > 1}
+
+
+def _nearest(
+    pairs: Mapping[str, Sequence[tuple[Point, Point]]], density: float
+) -> dict[str, tuple[Point, Point]]:
+    def distance(pair: tuple[Point, Point]) -> float:
+        return abs(math.log(pair[1].density / density))
+
+    nearest = {run: min(of_run, key=distance) for run, of_run in pairs.items()}
+    return {run: pair for run, pair in nearest.items() if distance(pair) <= math.log(_NEAR)}
+
+
+def _draw(
+    panels: Mapping[float, Mapping[str, tuple[Point, Point]]],
+    labels: Mapping[str, str],
+    quantity: str,
+    dense: Sequence[float],
+    metric: Metric,
+) -> Figure:
+    figure = canvas.new_figure(height=0.6 + 2.2 * len(panels))
+    rows = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    scale = metric.scale
+    for axes, (density, runs) in zip(rows, panels.items(), strict=True):
+        for place, (run, called) in enumerate(labels.items()):
+            style = {
+                "color": canvas.COLOURS[place % len(canvas.COLOURS)],
+                "marker": canvas.MARKERS[place % len(canvas.MARKERS)],
+                "linestyle": "",
+                "label": canvas.visible(called),
+            }
+            if run not in runs:
+                axes.plot([], [], **style)
+                continue
+            cost, found = runs[run]
+            low, high = scale * (found.mean - found.min), scale * (found.max - found.mean)
+            axes.errorbar([cost.mean], [scale * found.mean], [[low], [high]], **style)
+        if dense:
+            axes.axhline(scale * statistics.fmean(dense), color=canvas.GREY, linestyle="--")
+        shown = f"{label(quantity, metric)}, {percent(density)} of the weights"
+        canvas.title(axes, shown)
+    costs = [cost.mean for runs in panels.values() for cost, _ in runs.values()]
+    _cost_axis(rows[-1], costs)
+    canvas.legend_below(rows[0])
+    return figure
+
+
+def _cost_axis(axes: Axes, costs: Sequence[float]) -> None:
+    """Makes the x axis one of iterations, logarithmic, but with 0, which some searches cost."""
+    least, most = min((cost for cost in costs if cost), default=1), max(*costs, 1)
+    axes.set_xscale("symlog", linthresh=least)
+    axes.set_xlim(-0.1 * least, 2 * max(most, least))
+    steps = (1, 2, 5) if most < 50 * least else (1,)
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(2 * most)) + 1)
+    ticks = [step * 10**power for power in powers for step in steps]
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([0, *(tick for tick in ticks if least <= tick <= 2 * most)])
+    canvas.thousands(axes.xaxis)
+    axes.set_xlabel("iterations of the search")
