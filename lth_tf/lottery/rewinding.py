@@ -124,7 +124,7 @@ class ToIteration(Rewinding):
 
     def keep(self, training: Training) -> Keep:
         """Keeps theta_k, of the dense network; all are evaluated there, to be compared alike."""
-        return Keep(self.iteration, weights=self.iteration > 0 and training.level == 0)
+        return Keep(self.iteration, weights=self.iteration > 0 and training.arm == DENSE)
 
 
 class _KeptWeights(Rewinding):
@@ -205,9 +205,11 @@ def rewinding_for(training: Training, experiment: Experiment) -> Rewinding:
     Raises:
         UserError: see `rewinding_of`.
     """
-    if training.level == 0 or ARMS[training.kind].has_fresh_weights:
+    if training.arm == DENSE or ARMS[training.kind].has_fresh_weights:
         return ToIteration(0)
-    return rewinding_of(experiment.recipe)
+    rewinding = rewinding_of(experiment.recipe)
+    # A control of the dense network has no trained weights to keep.
+    return ToIteration(0) if training.level == 0 and rewinding.keeps_weights else rewinding
 
 
 def keeps_trained_weights(experiment: Experiment) -> bool:

@@ -18,6 +18,7 @@ from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate, estimate
+from lth_tf.arms.dense_reorder import DenseReorder
 from lth_tf.arms.reorder import Reorder
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from lth_tf.lottery.opened_run import OpenedRun
 
 OTHER_ORDER, LEVEL_BEFORE = "its copy in another order", "the level before"
+_COPIES = (Reorder.name, DenseReorder.name)
 _STABLE = 0.02  # below it a network is stable (Frankle et al., 2020)
 _NOTE = (
     "Error, or what the networks are judged by, on the straight line between the weights of a "
@@ -111,7 +113,8 @@ class Connectivity(Study):
     title = "linear mode connectivity"
     help = (
         "the error on the line between each level's network and its copy in another order "
-        "(`--arms=ticket,reorder`), and the level before; on a sample of the test examples"
+        "(`--arms=ticket,reorder,dense_reorder`), and the level before; on a sample of the test "
+        "examples"
     )
     row = Path
     place = 3
@@ -233,7 +236,7 @@ def _pairs(run: Run) -> Iterator[tuple[Training, str, Training]]:
         before = [t for t in dense_and_tickets(run) if t.replicate == one.replicate]
         for other in finished:
             same = (other.replicate, other.level) == (one.replicate, one.level)
-            if same and other.kind == Reorder.name and one.dense in finished:
+            if same and other.kind in _COPIES and one.dense in finished:
                 yield one, OTHER_ORDER, other
         for other in before:
             if other.level == one.level - 1 and one.dense in finished:
