@@ -5,7 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
+import lth_tf
 from lth_tf.errors import UserError
 from lth_tf.lottery.opened_run import open_run
 from lth_tf.runs.experiment import Training
@@ -98,3 +100,36 @@ def test_what_it_lacks(folder):
     assert Connectivity().lacks(run) == "It needs a finished ticket and the level before it."
     with pytest.raises(UserError, match="--points=1: must be at least 2"):
         Connectivity(points=1).compute(open_run(folder))
+
+
+def normalized():
+    """A network with batch normalisation that is judged by an error."""
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(4, use_bias=False, name="hidden")(inputs)
+    hidden = keras.layers.BatchNormalization(name="norm")(hidden)
+    model = keras.Model(inputs, keras.layers.Dense(1, name="y")(hidden))
+    model.compile(loss="mse", metrics=["mae"])
+    return model
+
+
+def test_batch_normalisation_has_statistics_of_training_examples_and_errors_of_any_metric(tmp_path):
+    rng = np.random.default_rng(0)
+    sets = [rng.normal(3, 2, size=(n, 3)) for n in (80, 20, 20)]
+    data = [(inputs, inputs.sum(1, keepdims=True)) for inputs in sets]
+    recipe = lth_tf.Recipe(iterations=10, eval_every=5, batch_size=10, learning_rate=0.01)
+    found = lth_tf.find_tickets(normalized, *data, recipe, rounds=1, folder=tmp_path / "r")
+    run, ticket = found.open(), Training(0, 1, "ticket")
+    weights = run.renormalized(ticket)
+    inputs, _ = run.examples("train")
+    hidden = inputs @ weights["hidden/kernel"]
+    for name, expected in (("mean", hidden.mean(0)), ("variance", hidden.var(0))):
+        np.testing.assert_allclose(weights[f"norm/moving_{name}"], expected, rtol=1e-4)
+    trained = run.weights(ticket)
+    changed = {name for name in weights if not np.array_equal(weights[name], trained[name])}
+    assert changed == {"norm/moving_mean", "norm/moving_variance"}
+    study = Connectivity(points=3)
+    (row,) = rows = study.compute(run)
+    assert row.errors[0] == pytest.approx(run.evaluate(weights).metric)
+    assert study.notes(run)[0].startswith("Batch normalisation has, at each point and at both ends")
+    assert "test mae, dense network minus network" in study.table(rows).columns
+    assert study.sentence(rows).startswith("The network is least stable against the level before")
