@@ -8,7 +8,10 @@ import sys
 import pytest
 
 from lth_tf import ensemble, report, study
+from lth_tf.lottery.opened_run import open_run
 from lth_tf.runs.store import Store
+from lth_tf.studies import STUDIES
+from lth_tf.studies.finding import finding_of
 
 
 def go(*argv):
@@ -28,7 +31,7 @@ def test_what_is_known_is_kept_until_results_or_settings_change(folder, capfd):
         return capfd.readouterr().out
 
     csv = folder / "studies/ensemble/ensemble.csv"
-    out = said()
+    out = said("--studies=ensemble,survivors")
     assert "r: ensemble is computed: it was not asked before" in out
     assert "r: survivors is computed: it was not asked before" in out
     assert {path.name for path in csv.parent.iterdir()} == {
@@ -38,7 +41,7 @@ def test_what_is_known_is_kept_until_results_or_settings_change(folder, capfd):
     assert b",2,replicate_00/level_02/ticket replicate_01" in first  # no level has a quarter
     csv.write_bytes(first + first.splitlines(keepends=True)[-1])  # what nobody would compute
     marked = csv.read_bytes()
-    out = said()
+    out = said("--studies=ensemble,survivors")
     assert "r: ensemble is known, in " in out and "--again computes it again" in out
     assert "r: survivors is known" in out and csv.read_bytes() == marked
     assert "is computed: --again" in said("--studies=ensemble", "--again")
@@ -53,6 +56,20 @@ def test_what_is_known_is_kept_until_results_or_settings_change(folder, capfd):
     assert "r: ensemble (level=1) is computed" in out
     out = said("--studies=survivors")
     assert "is computed: the run has other results than when it was asked" in out
+
+
+def test_every_study_leaves_its_files_and_stands_in_the_report(folder, capfd):
+    assert go(folder) == 0
+    out = capfd.readouterr().out
+    assert report.main(["lth_tf.report", str(folder)]) == 0
+    page = (folder / "report/report.md").read_text()
+    for name, kind in STUDIES.items():
+        written = {path.name for path in (folder / "studies" / name).iterdir()}
+        assert {f"{name}.csv", f"{name}.md", "study.json"} <= written
+        assert any(path.endswith(".svg") for path in written)
+        finding = finding_of(open_run(folder), kind)
+        assert finding.sentence in out and finding.study == kind()
+        assert f"## r: {kind.title}" in page
 
 
 def test_the_report_shows_what_is_there_and_says_what_is_old(folder, capfd):
@@ -104,7 +121,10 @@ def test_a_run_that_lacks_something_says_so(folder, capfd):
     ("flags", "said"),
     [
         ((), "a run directory must be given"),
-        (("RUN", "--studies=ensembl"), "--studies=ensembl: must be one of ensemble, survivors;"),
+        (
+            ("RUN", "--studies=ensembl"),
+            "--studies=ensembl: must be one of ensemble, survivors, mo",
+        ),
         (("RUN", "--set=level=3"), "--set=level=3: must be STUDY.OPTION=VALUE"),
         (("RUN", "--set=ensemble.lvl=3"), "--set=ensemble.lvl=3: must be an option of ensemble, "),
         (("RUN", "--set=survivors.x=3"), "--set=survivors.x=3: must be an option of survivors, "),

@@ -33,6 +33,7 @@ class Arm:
     """What a level's mask is trained with; as it stands here, the ticket itself.
 
     All arms but the ticket are controls: it is compared with them, and `--reinits` draws each.
+    Those whose names begin with "dense_" are trained at level 0, beside the dense network.
 
     Attributes:
         name: what flags, files and folders call it.

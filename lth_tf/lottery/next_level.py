@@ -25,7 +25,7 @@ from lth_tf.lottery.network import Network
 from lth_tf.lottery.ranking import Ranking, Take
 from lth_tf.lottery.rewinding import Earlier, rewinding_for
 from lth_tf.lottery.search import early_masks
-from lth_tf.runs.experiment import EARLY_BIRD, Training
+from lth_tf.runs.experiment import DENSE, EARLY_BIRD, Training
 from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.training.initial_state import InitialState
@@ -94,7 +94,7 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
 
     def ticket() -> Arrays:
         experiment = network.experiment
-        if training.level and not experiment.is_transfer and not experiment.prunes_while_training:
+        if experiment.parent(training):
             return rewinding.weights(earlier, masks)
         theta_0 = network.initial_weights(draw.streams.key("init"))
         from_ticket = training.level and experiment.is_transfer
@@ -123,7 +123,7 @@ def _pruned(training: Training, network: Network, store: Store, take: Take) -> M
 
 def arm_of(training: Training) -> Arm:
     """Returns a training's arm; the dense network's has no name, and is as `Arm` stands."""
-    return ARMS[training.kind]() if training.level else Arm()
+    return Arm() if training.arm == DENSE else ARMS[training.kind]()
 
 
 def draw_of(training: Training, network: Network) -> Draw:

@@ -16,9 +16,15 @@ from lth_tf.errors import UserError
 from lth_tf.importing import names_function
 from lth_tf.lottery import tickets
 from lth_tf.lottery.network import Network
+from lth_tf.pruning.derivatives import hessian_product
+from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.lanczos import largest_eigenvalues
+from lth_tf.pruning.walk import unwrap, walk
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import Run, read_runs
+from lth_tf.streams import Streams
 from lth_tf.training.evaluation import Evaluator, inference
+from lth_tf.training.normalization import has_statistics, recompute_statistics
 from lth_tf.training.objective import objective_of
 from lth_tf.training.rewind import set_weights
 
@@ -97,7 +103,11 @@ class OpenedRun(Run):
         return outputs(inputs)
 
     def evaluate(
-        self, network: Training | Weights, split: str = "test", replicate: int | None = None
+        self,
+        network: Training | Weights,
+        split: str = "test",
+        replicate: int | None = None,
+        count: int = 0,
     ) -> Evaluation:
         """Returns a network's mean loss and metric on a split.
 
@@ -106,20 +116,23 @@ class OpenedRun(Run):
             split: "train", "validation" or "test".
             replicate: whose training and validation examples; by default the training's own, and
                 of weights those of replicate 0.
+            count: of a sample of so many examples; 0 for all. See `examples`.
         """
         if replicate is None:
             replicate = network.replicate if isinstance(network, Training) else 0
         weights = self._weights_of(network)
-        evaluator = self._evaluator(split, replicate)
+        evaluator = self._evaluator(split, replicate, count)
         set_weights(self._compiled, weights)
         return Evaluation(*evaluator())
 
-    def examples(self, split: str, replicate: int = 0) -> tuple[Any, Any]:
+    def examples(self, split: str, replicate: int = 0, count: int = 0) -> tuple[Any, Any]:
         """Returns the inputs and targets of a split, arrays or structures of arrays [n, ...].
 
         Args:
             split: "train", "validation" or "test".
             replicate: whose training and validation examples; all have the same test examples.
+            count: the size of a sample of them, drawn at random and the same each time; 0, or at
+                least as many as there are, for all of them.
 
         Raises:
             UserError: if there is no such split, or the data cannot be had.
@@ -127,9 +140,82 @@ class OpenedRun(Run):
         if split not in SPLITS:
             raise UserError(f"split {split!r}: must be one of {', '.join(SPLITS)}")
         if split == "test":
-            return self._data.test
-        rows = self._network.split(replicate)[SPLITS.index(split)]
-        return tf.nest.map_structure(lambda array: array[rows], self._data.examples)
+            found, replicate = self._data.test, 0
+            rows = np.arange(len(tf.nest.flatten(found)[0]))
+        else:
+            found, rows = self._data.examples, self._network.split(replicate)[SPLITS.index(split)]
+        if 0 < count < len(rows):
+            streams = Streams(self.experiment.seed, replicate)
+            rows = np.sort(streams.generator(f"{split}_examples").permutation(rows)[:count])
+        elif split == "test":
+            return found
+        return tf.nest.map_structure(lambda array: array[rows], found)
+
+    def renormalized(
+        self, network: Training | Weights, replicate: int = 0, count: int = 0
+    ) -> dict[str, np.ndarray]:
+        """Returns weights whose batch normalisation has statistics of the training examples.
+
+        A network between two others has none of its own. Without batch normalisation the weights
+        are what they were.
+
+        Args:
+            network: a training, or weights by name.
+            replicate: whose training examples.
+            count: of a sample of so many of them; 0 for all. See `examples`.
+        """
+        model = self._compiled
+        set_weights(model, self._weights_of(network))
+        if has_statistics(model):
+            recompute_statistics(model, self.examples("train", replicate, count)[0])
+        return snapshot(model)
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether its network has batch normalisation."""
+        return has_statistics(self._compiled)
+
+    def hessian_eigenvalues(
+        self, training: Training, count: int = 1, examples: int = 0
+    ) -> list[float]:
+        """Returns the largest eigenvalues of the training loss's Hessian at a training's end.
+
+        It is the Hessian with respect to the remaining kernel weights; biases and the parameters
+        of batch normalisation stay as they are, and nothing is dropped out.
+
+        Args:
+            training: the training.
+            count: how many eigenvalues, the largest first; fewer where there are fewer weights.
+            examples: the size of a sample of its training examples; 0 for all.
+        """
+        masks = {name: mask for name, mask in self.masks(training).items() if mask.any()}
+        ends = np.cumsum([np.count_nonzero(mask) for mask in masks.values()])
+        model = self._compiled
+        set_weights(model, self.weights(training))
+        sample = self.examples("train", training.replicate, examples)
+
+        def product(vector: np.ndarray) -> np.ndarray:
+            parts = {name: np.zeros(mask.shape, np.float32) for name, mask in masks.items()}
+            pieces = np.split(vector, ends[:-1])
+            for (name, mask), piece in zip(masks.items(), pieces, strict=True):
+                parts[name][mask] = piece
+            found = hessian_product(
+                model, sample, lambda y, outputs: model.compute_loss(None, y, outputs), parts
+            )
+            return np.concatenate([found[name][mask] for name, mask in masks.items()])
+
+        streams = Streams(self.experiment.seed, training.replicate)
+        start = streams.generator("eigenvalues").standard_normal(ends[-1])
+        return largest_eigenvalues(product, start, count)
+
+    def unit_axes(self) -> dict[str, tuple[int, int]]:
+        """Returns, by kernel, the axis of its layer's units and that of the units before it."""
+        model = self._compiled
+        transposed = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+        return {
+            f"{path}/kernel": (-2, -1) if isinstance(unwrap(layer), transposed) else (-1, -2)
+            for path, layer in walk(model).items()
+        }
 
     @cached_property
     def _network(self) -> Network:
@@ -166,17 +252,18 @@ class OpenedRun(Run):
         return model
 
     @cached_property
-    def _evaluators(self) -> dict[str, tuple[int, Evaluator]]:
-        """By split, the replicate whose examples are on the device, and what evaluates them."""
+    def _evaluators(self) -> dict[str, tuple[tuple[int, int], Evaluator]]:
+        """By split, whose and how many examples are on the device, and what evaluates them."""
         return {}
 
-    def _evaluator(self, split: str, replicate: int) -> Evaluator:
+    def _evaluator(self, split: str, replicate: int, count: int) -> Evaluator:
+        wanted = (0 if split == "test" else replicate, count)
         there = self._evaluators.get(split)
-        if there and (there[0] == replicate or split == "test"):
+        if there and there[0] == wanted:
             return there[1]
         evaluator = there[1] if there else Evaluator(self._compiled, xla=False)
-        evaluator.set_examples(*self.examples(split, replicate))
-        self._evaluators[split] = replicate, evaluator
+        evaluator.set_examples(*self.examples(split, replicate, count))
+        self._evaluators[split] = wanted, evaluator
         return evaluator
 
     def _weights_of(self, network: Training | Weights) -> Weights:

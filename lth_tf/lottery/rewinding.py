@@ -126,7 +126,7 @@ class ToIteration(Rewinding):
         """Keeps theta_k, of the dense network; all are evaluated there, to be compared alike."""
         if not self.iteration:
             return Keep()
-        weights = {} if training.level else {"rewind": self.iteration}
+        weights = {"rewind": self.iteration} if training.arm == DENSE else {}
         return Keep(evaluations=(self.iteration,), weights=weights)
 
 
@@ -208,9 +208,11 @@ def rewinding_for(training: Training, experiment: Experiment) -> Rewinding:
     Raises:
         UserError: see `rewinding_of`.
     """
-    if training.level == 0 or ARMS[training.kind].has_fresh_weights:
+    if training.arm == DENSE or ARMS[training.kind].has_fresh_weights:
         return ToIteration(0)
-    return rewinding_of(experiment.recipe)
+    rewinding = rewinding_of(experiment.recipe)
+    # A control of the dense network has no trained weights to keep.
+    return ToIteration(0) if training.level == 0 and rewinding.keeps_weights else rewinding
 
 
 def keeps_trained_weights(experiment: Experiment) -> bool:

@@ -41,7 +41,7 @@ def search_iterations(training: Training, experiment: Experiment, store: "Store"
     """
     if experiment.is_transfer and training.level:
         return None
-    if experiment.parent(training) is None:
+    if training.level == 0 or experiment.parent(training) is None:
         return 0
     recipe = experiment.recipe
     first = rewinding_of(recipe).iteration
@@ -76,7 +76,7 @@ def keep_for(training: Training, network: "Network") -> Keep:
             evaluations=(*keep.evaluations, searched_for),
             weights={**keep.weights, **({"search": searched_for} if is_pruned else {})},
         )
-    if experiment.strategy == EARLY_BIRD and training.level == 0:
+    if experiment.strategy == EARLY_BIRD and training.arm == DENSE:
         keep = dataclasses.replace(keep, early_bird=_early_bird(training, network))
     return keep
 

@@ -23,7 +23,8 @@ class Training:
         replicate: the replicate it belongs to.
         level: number of prunings its mask has been through.
         arm: what the mask is trained with: "dense" at level 0; after it "ticket", or a control
-            and the number of its draw, as in "reinit_0".
+            and the number of its draw, as in "reinit_0"; at level 0 one whose name begins with
+            "dense_".
     """
 
     replicate: int
@@ -138,10 +139,11 @@ class Experiment:
 
         The mask of a control is pruned from the same training as the ticket's. In a transfer
         nothing is pruned, and where levels are pruned while they train, no training needs another.
+        A control of the dense network comes from the dense network itself.
         """
-        if training.level == 0 or self.is_transfer or self.prunes_while_training:
+        if training.arm == DENSE or self.is_transfer or self.prunes_while_training:
             return None
-        if training.level == 1 or self.strategy in FROM_DENSE:
+        if training.level <= 1 or self.strategy in FROM_DENSE:
             return training.dense
         return Training(training.replicate, training.level - 1, TICKET)
 
@@ -152,18 +154,22 @@ class Experiment:
         The dense ones are among them where no training needs another.
         """
         if self.is_transfer:
-            return self.replicates * (1 + len(self.arms_of(self.rounds)))
+            return self.replicates * sum(len(self.arms_of(level)) for level in self.levels)
         if self.prunes_while_training:
             return self.replicates * (1 + self.rounds)
         levels = self.rounds if self.strategy in FROM_DENSE else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 
     def arms_of(self, level: int) -> list[str]:
-        """Lists the arms of a level, a control once for each draw."""
-        if level == 0:
-            return [DENSE]
-        drawn = [arm for arm in self.arms if arm != TICKET]
-        return [TICKET, *(f"{arm}_{i}" for arm in drawn for i in range(self.reinits))]
+        """Lists the arms of a level, a control once for each draw.
+
+        Controls whose names begin with "dense_" are level 0's, the others those of all after it.
+        """
+        first = TICKET if level else DENSE
+        of_dense = [arm for arm in self.arms if arm.startswith(f"{DENSE}_")]
+        of_ticket = [arm for arm in self.arms if arm not in (TICKET, *of_dense)]
+        drawn = of_ticket if level else of_dense
+        return [first, *(f"{arm}_{i}" for arm in drawn for i in range(self.reinits))]
 
 
 def strategies() -> list[str]:

@@ -2,26 +2,30 @@
 
 import dataclasses
 import functools
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.table import Table
-from lth_tf.runs.experiment import TICKET, Training
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
+from lth_tf.studies.levels import (
+    dense_and_tickets,
+    draw_histograms,
+    grouped,
+    lacks_tickets,
+    mean,
+    mean_text,
+    short,
+)
 
 if TYPE_CHECKING:
     from lth_tf.lottery.opened_run import OpenedRun
 
 _BINS = 60
-_LAYERS, _LEVELS = 6, 4  # that a figure has room for
 _COLUMNS = (
     "level", "layer", "weights remaining (%)",
     "mean |θ0|, survivors", "pruned", "mean |final|, survivors", "pruned",
@@ -86,9 +90,7 @@ class Survivors(Study):
                 "It needs levels that are pruned from finished trainings; those of "
                 f"--strategy={run.experiment.strategy} are not."
             )
-        if lacks := super().lacks(run):
-            return lacks
-        return "" if any(r.arm == TICKET for r in run.results) else "No ticket is finished."
+        return super().lacks(run) or lacks_tickets(run)
 
     def compute(self, run: "OpenedRun") -> list[Survival]:
         """See `Study`."""
@@ -100,9 +102,8 @@ class Survivors(Study):
             for name, weight in initial.items():
                 # A kernel of zeros alone has a histogram too.
                 reach[name] = max(reach.get(name, 0.0), float(np.abs(weight).max())) or 1.0
-        for training in run.store.finished():
-            if training.level == 0 or training.arm == TICKET:
-                rows += _survivals(run, training, reach)
+        for training in dense_and_tickets(run):
+            rows += _survivals(run, training, reach)
         return rows
 
     def table(self, rows: Sequence[Survival]) -> Table:
@@ -110,12 +111,12 @@ class Survivors(Study):
         cells = [
             [
                 str(level),
-                layer.removesuffix("/kernel"),
-                f"{100 * statistics.fmean(row.density for row in group):.3g}",
-                *(_mean(group, name) for name in ("initial_survivors", "initial_pruned")),
-                *(_mean(group, name) for name in ("final_survivors", "final_pruned")),
+                short(layer),
+                f"{100 * mean(group, 'density'):.3g}",
+                *(mean_text(group, name) for name in ("initial_survivors", "initial_pruned")),
+                *(mean_text(group, name) for name in ("final_survivors", "final_pruned")),
             ]
-            for (level, layer), group in _grouped(rows, lambda row: (row.level, row.layer)).items()
+            for (level, layer), group in grouped(rows, "level", "layer").items()
             if level
         ]
         return Table("Weights that survive, and weights that are pruned", _COLUMNS, cells, _NOTE)
@@ -123,18 +124,20 @@ class Survivors(Study):
     def pictures(self, rows: Sequence[Survival]) -> list[Picture]:
         """Returns the figure of the survivors' initial weights."""
         title = "Initial weights of the survivors"
-        return [Picture(self.name, title, _CAPTION, functools.partial(_draw, rows))]
+        labels = ("all weights", "survivors of level")
+        ends = {row.layer: (-row.reach, row.reach) for row in rows}
+        draw = functools.partial(draw_histograms, rows, ends, "initial weight", labels)
+        return [Picture(self.name, title, _CAPTION, draw)]
 
     def sentence(self, rows: Sequence[Survival]) -> str:
         """Says of the last level how the survivors' initial weights differ."""
         last = max(row.level for row in rows)
-        all_of = _grouped([row for row in rows if row.level == 0], lambda row: row.layer)
-        survivors = _grouped([row for row in rows if row.level == last], lambda row: row.layer)
+        groups = grouped(rows, "level", "layer")
+        means = {key: mean(group, "initial_survivors") for key, group in groups.items()}
         ratios = {
-            layer.removesuffix("/kernel"): statistics.fmean(r.initial_survivors for r in group)
-            / statistics.fmean(r.initial_survivors for r in all_of[layer])
-            for layer, group in survivors.items()
-            if all(r.initial_survivors for r in (*group, *all_of[layer]))
+            short(layer): means[last, layer] / means[0, layer]
+            for level, layer in groups
+            if level == last and means[level, layer] is not None and means[0, layer]
         }
         by_layer = ", ".join(f"{ratio:.2f} in {layer}" for layer, ratio in ratios.items())
         return (
@@ -171,50 +174,3 @@ def _survivals(run: "OpenedRun", training: Training, reach: dict[str, float]) ->
 
 def _magnitude(weight: np.ndarray, mask: np.ndarray) -> float | None:
     return float(np.abs(weight[mask]).mean(dtype=np.float64)) if mask.any() else None
-
-
-def _grouped(rows: Sequence[Survival], key: Callable) -> dict:
-    groups: dict = {}
-    for row in sorted(rows, key=lambda row: row.level):
-        groups.setdefault(key(row), []).append(row)
-    return groups
-
-
-def _mean(rows: Sequence[Survival], name: str) -> str:
-    values = [getattr(row, name) for row in rows]
-    return "" if None in values else f"{statistics.fmean(values):.4f}"
-
-
-def _draw(rows: Sequence[Survival]) -> Figure:
-    layers = list(dict.fromkeys(row.layer for row in rows))
-    layers = [layers[i] for i in _spread(len(layers), _LAYERS)]
-    levels = sorted({row.level for row in rows if row.level})
-    levels = [levels[i] for i in _spread(len(levels), _LEVELS)]
-    figure = canvas.new_figure(height=0.6 + 1.7 * len(layers))
-    panels = figure.subplots(len(layers), squeeze=False)[:, 0]
-    for axes, layer in zip(panels, layers, strict=True):
-        for level in (0, *levels):
-            group = [row for row in rows if (row.level, row.layer) == (level, layer)]
-            _draw_density(axes, group, levels)
-        axes.set_yticks([])
-        axes.locator_params(axis="x", nbins=5)
-        axes.set_title(layer.removesuffix("/kernel"))
-    panels[-1].set_xlabel("initial weight")
-    canvas.legend_below(panels[0])
-    return figure
-
-
-def _draw_density(axes: Axes, group: Sequence[Survival], levels: Sequence[int]) -> None:
-    counts = np.sum([row.histogram for row in group], axis=0)
-    edges = np.linspace(-group[0].reach, group[0].reach, _BINS + 1)
-    density = counts / max(1, counts.sum()) / (edges[1] - edges[0])
-    if group[0].level == 0:
-        axes.stairs(density, edges, fill=True, color=canvas.GREY, alpha=0.35, label="all weights")
-        return
-    colour = canvas.LEVEL_COLOURS[levels.index(group[0].level)]
-    axes.stairs(density, edges, color=colour, label=f"survivors of level {group[0].level}")
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Returns places among a number of things, evenly spread, the first and last among them."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, most))})

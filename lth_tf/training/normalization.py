@@ -1,10 +1,17 @@
-"""Batch normalisation over the whole batch where several devices share it."""
+"""Batch normalisation: over the whole batch where several devices share it; its statistics."""
 
+import contextlib
+import functools
+import math
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
+
+_VALUES = 400_000  # input values at a time: activations take memory in proportion
 
 
 class GlobalBatchNormalization(keras.layers.BatchNormalization):
@@ -33,3 +40,42 @@ class GlobalBatchNormalization(keras.layers.BatchNormalization):
         if variable is self.moving_variance:
             value *= self._correction.factor
         return super()._assign_moving_average(variable, value, *args)
+
+
+def has_statistics(model: keras.Model) -> bool:
+    """Says whether a model has batch normalisation."""
+    return bool(_normalizations(model))
+
+
+def recompute_statistics(model: keras.Model, inputs: Any) -> None:
+    """Sets the statistics of a model's batch normalisation to those of some examples.
+
+    They are the means, over batches of about equal size, of each batch's mean and variance. Other
+    layers do what they do after training: nothing is dropped out.
+
+    Args:
+        model: the model.
+        inputs: the examples, an array or structure of arrays, each [n, ...].
+    """
+    layers = _normalizations(model)
+    arrays = tf.nest.flatten(inputs)
+    values = sum(math.prod(array.shape) for array in arrays)
+    batches = np.array_split(np.arange(len(arrays[0])), -(-values // _VALUES))
+    with contextlib.ExitStack() as restored:
+        for layer in layers:
+            restored.callback(setattr, layer, "momentum", layer.momentum)
+            restored.callback(delattr, layer, "call")
+            layer.call = functools.partial(_in_training, layer.call)
+        for number, rows in enumerate(batches):
+            for layer in layers:
+                layer.momentum = number / (number + 1)
+            model(tf.nest.map_structure(lambda a, r=rows: tf.constant(a[r]), inputs))
+
+
+def _in_training(call: Callable[..., tf.Tensor], inputs: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+    return call(inputs, **{**kwargs, "training": True})
+
+
+def _normalizations(model: keras.Model) -> list[keras.layers.Layer]:
+    kind = keras.layers.BatchNormalization
+    return [each for each in model.submodules if isinstance(each, kind)]

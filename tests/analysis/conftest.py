@@ -27,6 +27,7 @@ _COST = {
     "reinit": 0.4,
     "random_mask": 0.9,
     "reorder": 0,
+    "dense_reorder": 0,
     "shuffled_mask": 0.6,
     "random_mask_reinit": 1.1,
 }

@@ -123,7 +123,8 @@ def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
         for arm in controls:
             of_arm = [point for point in of_run if point.arm == arm]
             if of_arm:
-                lines.append(Line("", [*dense, *of_arm], _hollow(arm, colour), banded=False))
+                before = dense if of_arm[0].level else []
+                lines.append(Line("", [*before, *of_arm], _hollow(arm, colour), banded=False))
     return lines + [Line(label_of(arm), [], _hollow(arm, canvas.GREY)) for arm in controls]
 
 

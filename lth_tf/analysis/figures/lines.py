@@ -139,7 +139,8 @@ def arm_lines(points: Sequence[Point], quantity: str, draws: int = 1) -> list[Li
     for arm in in_order({point.arm for point in chosen} - {DENSE}):
         of_arm = [point for point in chosen if point.arm == arm]
         count = count_of(of_arm, draws)
-        lines.append(Line(label_of(arm), [*dense, *of_arm], style_of(arm), count=count))
+        before = dense if of_arm[0].level else []
+        lines.append(Line(label_of(arm), [*before, *of_arm], style_of(arm), count=count))
     return lines
 
 
