@@ -2,8 +2,6 @@
 
 import functools
 
-import numpy as np
-
 from lth_tf.lottery.network import Network
 from lth_tf.pruning.masks import counts_after
 from lth_tf.runs.experiment import Training
@@ -19,14 +17,13 @@ def make_mask_schedule(training: Training, network: Network) -> MaskSchedule:
         network: the experiment's network.
     """
     experiment = network.experiment
-    dense = {kernel.name: np.ones(kernel.shape, bool) for kernel in network.kernels}
     # A transfer's masks are its ticket's: nothing is pruned to a level.
     level = 0 if experiment.is_transfer else training.level
     streams = Streams(experiment.seed, training.replicate)
     plan = MaskPlan(
         iterations=experiment.recipe.iterations,
         shapes={kernel.name: kernel.shape for kernel in network.kernels},
-        left=counts_after(dense, network.rates, experiment.recipe.scope, level),
+        left=counts_after(network.dense_masks(), network.rates, experiment.recipe.scope, level),
         generator=functools.partial(streams.generator, "mask_schedule", training.level),
     )
     return MASK_SCHEDULES[experiment.mask_schedule(training)](plan)

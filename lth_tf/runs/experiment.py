@@ -9,7 +9,9 @@ from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
 DENSE = "dense"
 TICKET = "ticket"
-STRATEGIES = ("iterative", "one_shot")  # and the mask schedules that prune while training
+ONE_SHOT = "one_shot"
+AT_INIT = "at_init"
+STRATEGIES = ("iterative", ONE_SHOT, AT_INIT)  # and the mask schedules that prune while training
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
@@ -62,7 +64,8 @@ class Experiment:
         replicates: number of repetitions, each with streams of its own.
         seed: the one seed that all randomness comes from.
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
-            prunes the dense network once to each level's density (Section 2); "gradual", or
+            prunes the dense network once to each level's density (Section 2); "at_init" likewise,
+            before anything is trained; "gradual", or
             another mask schedule, prunes each level while it trains; "transfer" trains a ticket
             that came from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
@@ -92,6 +95,11 @@ class Experiment:
             raise UserError(
                 f"--arms={','.join(self.arms)}: must have {TICKET} among them, and each only once"
             )
+        if self.prunes_at_init and self.recipe.rewind != "0":
+            raise UserError(
+                f"--rewind={self.recipe.rewind}: must be 0 with --strategy={AT_INIT}, which trains "
+                "each level from the initial weights"
+            )
         if self.prunes_while_training:
             MASK_SCHEDULES[self.strategy].check(self.recipe)
             if self.arms != (TICKET,):
@@ -105,6 +113,11 @@ class Experiment:
     def is_transfer(self) -> bool:
         """Whether it trains a ticket that came from elsewhere."""
         return self.strategy == TRANSFER
+
+    @property
+    def prunes_at_init(self) -> bool:
+        """Whether each level's mask is made of the initial weights alone."""
+        return self.strategy == AT_INIT
 
     @property
     def prunes_while_training(self) -> bool:
@@ -134,11 +147,14 @@ class Experiment:
         """Returns the training whose final weights a mask is pruned from; None for the dense one.
 
         The mask of a control is pruned from the same training as the ticket's. In a transfer
-        nothing is pruned, and where levels are pruned while they train, no training needs another.
+        nothing is pruned, and where levels are pruned before or while they train, no training needs
+        another.
         """
-        if training.level == 0 or self.is_transfer or self.prunes_while_training:
+        if training.level == 0 or self.is_transfer:
             return None
-        if training.level == 1 or self.strategy == "one_shot":
+        if self.prunes_at_init or self.prunes_while_training:
+            return None
+        if training.level == 1 or self.strategy == ONE_SHOT:
             return training.dense
         return Training(training.replicate, training.level - 1, TICKET)
 
@@ -150,9 +166,9 @@ class Experiment:
         """
         if self.is_transfer:
             return self.replicates * (1 + len(self.arms_of(self.rounds)))
-        if self.prunes_while_training:
-            return self.replicates * (1 + self.rounds)
-        levels = self.rounds if self.strategy == "one_shot" else 1
+        if self.prunes_at_init or self.prunes_while_training:
+            return self.replicates * (1 + self.rounds * len(self.arms_of(1)))
+        levels = self.rounds if self.strategy == ONE_SHOT else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 
     def arms_of(self, level: int) -> list[str]:
