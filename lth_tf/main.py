@@ -18,7 +18,7 @@ from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
 from lth_tf.recipe import Recipe
-from lth_tf.runs.experiment import Experiment, strategies
+from lth_tf.runs.experiment import AT_INIT, EARLY_BIRD, Experiment, strategies
 from lth_tf.terminal import Terminal
 from lth_tf.training.mask_schedules import MASK_SCHEDULES
 
@@ -124,8 +124,10 @@ def _strategy_help() -> str:
     known = {
         "iterative": "each level's ticket is pruned to the next",
         "one_shot": "the dense network is pruned once to each level's density",
-        "early_bird": "likewise while it trains, as soon as masks hardly change from epoch to "
-        "epoch (You et al. 2020)",
+        AT_INIT: "the initial weights are pruned to each level's density before anything is "
+        "trained, all kernels together unless --scope is given",
+        EARLY_BIRD: "the dense network is pruned while it trains, as soon as masks hardly change "
+        "from epoch to epoch (You et al. 2020)",
     }
     known |= {n: MASK_SCHEDULES[n].help for n in strategies() if n in MASK_SCHEDULES}
     return "; ".join(f"{name}: {text}" for name, text in known.items()) + "."
@@ -147,7 +149,9 @@ def _define_recipe_flag(values: flags.FlagValues, field: dataclasses.Field) -> N
 
 
 def recipe_from_flags(values: flags.FlagValues) -> Recipe:
-    """Returns the network's paper recipe with the data set's and the flags' changes.
+    """Returns the network's paper recipe with the data set's, strategy's and the flags' changes.
+
+    Pruning at initialisation ranks all kernels together where no `--scope` is given.
 
     Rates of single layers come before the network's own, which still hold for other layers.
 
@@ -164,6 +168,8 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
     if "prune_layers" in changes:
         changes["prune_layers"] += recipe.prune_layers
     overrides = data.recipe_overrides(changes.get("dataset", recipe.dataset))
+    if values["strategy"].value == AT_INIT:
+        overrides = {**overrides, "scope": "global"}
     return recipe.override(**{**overrides, **changes})
 
 

@@ -96,6 +96,7 @@ def test_a_dry_run_knows_what_is_finished_and_what_differs_from_the_paper(
         ("--jobs=some", "--jobs=some: must be auto or a whole number"),
         ("--jobs=0", "--jobs=0: must be at least 1"),
         ("stray", "stray: not understood"),
+        ("--strategy=at_init", "--scope=global: must have one rate .* or take --scope=layer"),
         ("--flagfile=nowhere.flags", ".*nowhere.flags"),
         ("--runs_dir=/proc/version/x", ".*/proc/version/x"),
     ],

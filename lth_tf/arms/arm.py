@@ -42,6 +42,8 @@ class Arm:
         place: its place among the arms, which decides colour and marker; users' arms come last.
         has_fresh_weights: whether its weights are drawn anew, so that it is trained from iteration
             0 with a new optimizer, whatever `--rewind` says.
+        inverts_criterion: whether its masks are pruned by the opposite of the criterion; they must
+            be made of the whole network at once (`--strategy=one_shot` or `at_init`).
         note: a sentence below the table that compares the ticket with it.
     """
 
@@ -50,6 +52,7 @@ class Arm:
     help: ClassVar[str]
     place: ClassVar[int] = 1_000
     has_fresh_weights: ClassVar[bool] = False
+    inverts_criterion: ClassVar[bool] = False
     note: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
@@ -68,7 +71,7 @@ class Arm:
         """Returns its masks, boolean arrays by kernel name.
 
         Args:
-            ticket: the masks of the level's ticket.
+            ticket: the masks of the level's ticket, or by the opposite of its criterion.
             draw: where randomness comes from.
         """
         return ticket

@@ -2,7 +2,7 @@
 
 import dataclasses
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tf_keras as keras
@@ -23,10 +23,13 @@ from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
 from lth_tf.recipe import digest
-from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.experiment import AT_INIT, DENSE, ONE_SHOT, Experiment, Training
 from lth_tf.streams import Streams
 from lth_tf.training.objective import objective_of
 from lth_tf.training.trainer import build_model
+
+if TYPE_CHECKING:
+    from lth_tf.runs.store import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,24 @@ class Network:
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """Draws theta_0, by name."""
         return snapshot(self.build(seed))
+
+    def theta_0(self, replicate: int, store: "Store") -> dict[str, np.ndarray]:
+        """Returns a replicate's theta_0, by name.
+
+        It is what the dense network has left, or drawn as that one draws it, which is the same:
+        levels that are pruned before or while they train do not wait for the dense network.
+
+        Args:
+            replicate: the replicate.
+            store: has what finished trainings have left.
+
+        Raises:
+            UserError: if the dense network's file is damaged.
+        """
+        dense = Training(replicate, 0, DENSE)
+        if store.is_done(dense):
+            return store.read_arrays(dense, "initial")
+        return self.initial_weights(Streams(self.experiment.seed, replicate).key("init"))
 
     def split(self, replicate: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rows of a replicate's training and of its validation examples, int [n]."""
@@ -163,16 +184,38 @@ class Network:
                 "judged by accuracy"
             )
         if not self.experiment.is_transfer:
-            CRITERIA[recipe.criterion]
+            self._check_criterion()
         augmentation(recipe.augment)
         rewinding_of(recipe)
         check_search(self.experiment)
         for arm in self.experiment.arms:
-            ARMS[arm]
+            self._check_arm(arm)
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
         self.remaining  # noqa: B018
         # Refuses metrics that are not known to be better the higher or the lower they are.
         self.metric  # noqa: B018
+
+    def _check_criterion(self) -> None:
+        """Checks that there is the criterion, and that it has the weights that it needs."""
+        name = self.experiment.recipe.criterion
+        criterion = CRITERIA[name]
+        if not self.experiment.prunes_at_init:
+            return
+        if criterion.needs_training and not criterion.ranks_initial:
+            suited = (n for n, c in CRITERIA.items() if c.ranks_initial or not c.needs_training)
+            raise UserError(
+                f"--criterion={name}: needs a trained network, and --strategy={AT_INIT} trains "
+                f"none before; must be one of {', '.join(suited)}"
+            )
+
+    def _check_arm(self, name: str) -> None:
+        """Checks that there is an arm, and that it suits the strategy."""
+        strategy = self.experiment.strategy
+        if ARMS[name].inverts_criterion and strategy not in (ONE_SHOT, AT_INIT):
+            raise UserError(
+                f"--arms={name}: must be left out with --strategy={strategy}; its masks are made "
+                f"of the whole network at once, as by {ONE_SHOT} and {AT_INIT}"
+            )
 
     def _check_ticket(self) -> None:
         """Checks that a transfer has its ticket, and data like those that it was found on."""

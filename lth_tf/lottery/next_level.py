@@ -7,7 +7,8 @@
 
 Iterative pruning repeats steps 2 to 4 from level to level; one-shot pruning goes from the dense
 network to each level at once, at the end of its training or early in it
-(`lth_tf.lottery.search`); a mask schedule (`lth_tf.training.mask_schedules`) prunes while it
+(`lth_tf.lottery.search`); pruning at initialisation leaves out step 2, and prunes theta_0 to each
+level at once; a mask schedule (`lth_tf.training.mask_schedules`) prunes while it
 trains. `Experiment.parent` says which training a mask is pruned from,
 `lth_tf.lottery.rewinding` what step 4 is where weights do not go back to theta_0, and `lth_tf.arms`
 what a level's mask is trained with besides, to compare the ticket with.
@@ -93,11 +94,10 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
     rewinding = rewinding_for(training, network.experiment)
 
     def ticket() -> Arrays:
-        experiment = network.experiment
-        if experiment.parent(training):
+        if network.experiment.parent(training):
             return rewinding.weights(earlier, masks)
-        theta_0 = network.initial_weights(draw.streams.key("init"))
-        from_ticket = training.level and experiment.is_transfer
+        theta_0 = network.theta_0(training.replicate, store)
+        from_ticket = training.level and network.experiment.is_transfer
         return network.fitted_ticket.weights(theta_0) if from_ticket else theta_0
 
     return InitialState(
@@ -111,12 +111,13 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
 
 def _pruned(training: Training, network: Network, store: Store, take: Take) -> Masks:
     parent = network.experiment.parent(training)
-    before = store.read_masks(parent)
+    before = store.read_masks(parent) if parent else network.dense_masks()
     if network.experiment.strategy == EARLY_BIRD:
         masks = early_masks(training, network, store)
     else:
-        rounds = training.level - parent.level
-        masks = Ranking(training, network, store, take).prune(before, rounds)
+        rounds = training.level - (parent.level if parent else 0)
+        inverted = arm_of(training).inverts_criterion
+        masks = Ranking(training, network, store, take, inverted).prune(before, rounds)
     check_pruned(before, masks, network.remaining[training.level])
     return masks
 

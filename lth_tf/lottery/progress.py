@@ -94,7 +94,7 @@ class ProgressListener(contextlib.AbstractContextManager):
             _log.info("%s  iteration %s  %s left", name, state, self._left(now))
 
     def finished(self, training: Training, result: Result) -> None:
-        """Logs a finished training."""
+        """Logs a finished training, and which of its layers have no weights."""
         self._now.pop(training, None)
         self._done += self._length(training)
         _log.info(
@@ -106,6 +106,12 @@ class ProgressListener(contextlib.AbstractContextManager):
             self._metric.text(result.test_accuracy_final),
             result.seconds,
         )
+        if result.emptied:
+            _log.warning(
+                "%s  layer collapse: no weight is left of %s",
+                _name(training, result.density),
+                ", ".join(result.emptied),
+            )
 
     def _length(self, training: Training) -> int:
         return self._iterations - rewinding_for(training, self._experiment).iteration

@@ -13,6 +13,7 @@ from lth_tf.lottery.search import searched_weights
 from lth_tf.pruning import derivatives
 from lth_tf.pruning.context import Context, Examples
 from lth_tf.pruning.criteria import CRITERIA
+from lth_tf.pruning.flow import Flow
 from lth_tf.pruning.masks import Masks, counts_after, in_steps, prune_to
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.runs.experiment import Training
@@ -29,7 +30,9 @@ _CLASSES = 10  # of targets that are no classes
 class Ranking:
     """Prunes by an experiment's criterion; what the criterion asks for is computed here."""
 
-    def __init__(self, training: Training, network: Network, store: Store, take: Take) -> None:
+    def __init__(
+        self, training: Training, network: Network, store: Store, take: Take, inverted: bool = False
+    ) -> None:
         """Reads the weights.
 
         Args:
@@ -37,32 +40,37 @@ class Ranking:
             network: the experiment's network.
             store: has the weights of the trainings that it needs.
             take: returns the examples at some rows of the data set.
+            inverted: whether the highest-scored weights are pruned, not the lowest.
 
         Raises:
             UserError: if a file is damaged.
         """
         self._network = network
         self._take = take
+        self._inverted = inverted
         self._criterion = CRITERIA[network.experiment.recipe.criterion]()
         self._streams = Streams(network.experiment.seed, training.replicate)
-        self._initial = store.read_arrays(training.dense, "initial")
-        parent = network.experiment.parent(training)
-        needed = self._criterion.needs_training
-        name = searched_weights(network.experiment)
-        self._trained = store.read_arrays(parent, name) if needed else None
+        self._initial = network.theta_0(training.replicate, store)
+        self._trained = None
+        if self._criterion.needs_training:
+            parent = network.experiment.parent(training)
+            name = searched_weights(network.experiment)
+            self._trained = store.read_arrays(parent, name) if parent else self._initial
 
     def prune(self, masks: Masks, rounds: int) -> Masks:
         """Prunes masks at once by as much as some rounds do.
 
         Args:
-            masks: those of the parent.
-            rounds: the levels from the parent's on.
+            masks: those of the parent, or of the dense network where there is none.
+            rounds: the levels from there on.
         """
         counts = counts_after(
             masks, self._network.rates, self._network.experiment.recipe.scope, rounds
         )
         for step in in_steps(masks, counts, self._criterion.steps):
             scores = self._criterion.scores(self._context(masks, list(counts)))
+            if self._inverted:
+                scores = {n: -np.asarray(score, np.float64) for n, score in scores.items()}
             masks = prune_to(scores, masks, step)
         return masks
 
@@ -78,6 +86,7 @@ class Ranking:
             multiply_hessian=lambda vectors, **how: derivatives.hessian_product(
                 *self._probe(masks), vectors, **how
             ),
+            differentiate_flow=lambda: self._flow.gradients(self._masked(masks)),
         )
 
     def _kernels(self, arrays: Arrays) -> Arrays:
@@ -87,8 +96,21 @@ class Ranking:
         """Returns the masked network, the examples and the loss that derivatives are taken of."""
         model = self._model
         set_masks(model, masks)
-        set_weights(model, self._initial if self._trained is None else self._trained)
+        set_weights(model, self._weights)
         return model, self._examples, lambda y, outputs: model.compute_loss(None, y, outputs)
+
+    @property
+    def _weights(self) -> Arrays:
+        """The weights that are pruned, with all others of the network."""
+        return self._initial if self._trained is None else self._trained
+
+    def _masked(self, masks: Masks) -> Arrays:
+        kept = {name: self._weights[name] * mask for name, mask in masks.items()}
+        return {**self._weights, **kept}
+
+    @cached_property
+    def _flow(self) -> Flow:
+        return Flow(self._network.build())
 
     @cached_property
     def _model(self) -> keras.Model:

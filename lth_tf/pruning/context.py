@@ -43,14 +43,15 @@ class Context:
 
     Attributes:
         initial: weights at initialisation.
-        trained: weights at the end of the training that is pruned, pruned ones zero; None for a
-            criterion that needs no training.
+        trained: weights at the end of the training that is pruned, pruned ones zero, or initial
+            ones where nothing is trained before; None for a criterion that needs no training.
         masks: boolean masks, True where a weight still remains.
         groups: the prunable kernels that are ranked together: all by themselves, or one group.
         make_generator: supplies `generator`.
         take_examples: supplies `examples`.
         differentiate: supplies `gradients`.
         multiply_hessian: supplies `hessian_product`.
+        differentiate_flow: supplies `flow_gradients`.
     """
 
     initial: Arrays
@@ -61,6 +62,7 @@ class Context:
     take_examples: Callable[[], Examples] = _not_supplied
     differentiate: Gradients = _not_supplied
     multiply_hessian: HessianProduct = _not_supplied
+    differentiate_flow: Callable[[], Arrays] = _not_supplied
     _gradients: dict[tuple[float, bool], Arrays] = dataclasses.field(
         default_factory=dict, init=False, repr=False
     )
@@ -124,6 +126,15 @@ class Context:
             training: likewise.
         """
         return self.multiply_hessian(vectors, temperature=temperature, training=training)
+
+    def flow_gradients(self) -> Arrays:
+        """Returns the gradient of the synaptic flow with respect to each kernel's magnitudes.
+
+        The flow is the sum of the network's outputs for an all-ones input, in inference mode, with
+        the absolute values of all parameters and statistics, at `masks * weights`. The gradient is
+        float64, and of all weights, those that are pruned included; see `lth_tf.pruning.flow`.
+        """
+        return self.differentiate_flow()
 
     def ranks(self, values: Mapping[str, np.ndarray]) -> Arrays:
         """Returns how many of the remaining weights that a weight is ranked with lie below it.

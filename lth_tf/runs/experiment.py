@@ -9,9 +9,12 @@ from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
 DENSE = "dense"
 TICKET = "ticket"
+ONE_SHOT = "one_shot"
+AT_INIT = "at_init"
 EARLY_BIRD = "early_bird"
-FROM_DENSE = ("one_shot", EARLY_BIRD)  # prune the dense network to each level at once
-STRATEGIES = ("iterative", *FROM_DENSE)  # and the mask schedules that prune while training
+FROM_DENSE = (ONE_SHOT, EARLY_BIRD)  # prune the dense network to each level at once
+# And the mask schedules that prune while training.
+STRATEGIES = ("iterative", ONE_SHOT, AT_INIT, EARLY_BIRD)
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
@@ -65,10 +68,11 @@ class Experiment:
         replicates: number of repetitions, each with streams of its own.
         seed: the one seed that all randomness comes from.
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
-            prunes the dense network once to each level's density (Section 2); "early_bird" does
-            so while it trains, as soon as masks hardly change; "gradual", or another
-            mask schedule, prunes each level while it trains; "transfer" trains a ticket that came
-            from elsewhere, and the dense network to compare it with.
+            prunes the dense network once to each level's density (Section 2); "at_init" likewise,
+            before anything is trained; "early_bird" while it trains, as soon as masks hardly
+            change; "gradual", or another mask schedule, prunes each level while it trains;
+            "transfer" trains a ticket that came from elsewhere, and the dense network to compare
+            it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
         ticket: the checksum of a transfer's ticket; None of others.
@@ -96,6 +100,11 @@ class Experiment:
             raise UserError(
                 f"--arms={','.join(self.arms)}: must have {TICKET} among them, and each only once"
             )
+        if self.prunes_at_init and self.recipe.rewind != "0":
+            raise UserError(
+                f"--rewind={self.recipe.rewind}: must be 0 with --strategy={AT_INIT}, which trains "
+                "each level from the initial weights"
+            )
         if self.prunes_while_training:
             MASK_SCHEDULES[self.strategy].check(self.recipe)
             if self.arms != (TICKET,):
@@ -109,6 +118,11 @@ class Experiment:
     def is_transfer(self) -> bool:
         """Whether it trains a ticket that came from elsewhere."""
         return self.strategy == TRANSFER
+
+    @property
+    def prunes_at_init(self) -> bool:
+        """Whether each level's mask is made of the initial weights alone."""
+        return self.strategy == AT_INIT
 
     @property
     def prunes_while_training(self) -> bool:
@@ -138,10 +152,12 @@ class Experiment:
         """Returns the training whose final weights a mask is pruned from; None for the dense one.
 
         The mask of a control is pruned from the same training as the ticket's. In a transfer
-        nothing is pruned, and where levels are pruned while they train, no training needs another.
-        A control of the dense network comes from the dense network itself.
+        nothing is pruned, and where levels are pruned before or while they train, no training needs
+        another. A control of the dense network comes from the dense network itself.
         """
         if training.arm == DENSE or self.is_transfer or self.prunes_while_training:
+            return None
+        if training.level and self.prunes_at_init:
             return None
         if training.level <= 1 or self.strategy in FROM_DENSE:
             return training.dense
@@ -155,8 +171,8 @@ class Experiment:
         """
         if self.is_transfer:
             return self.replicates * sum(len(self.arms_of(level)) for level in self.levels)
-        if self.prunes_while_training:
-            return self.replicates * (1 + self.rounds)
+        if self.prunes_at_init or self.prunes_while_training:
+            return self.replicates * (1 + self.rounds * len(self.arms_of(1)))
         levels = self.rounds if self.strategy in FROM_DENSE else 1
         return self.replicates * max(1, levels * len(self.arms_of(1)))
 

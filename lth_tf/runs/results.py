@@ -84,6 +84,11 @@ class Result:
     validation_accuracy_at_early_stop: float | None = None
     search_iterations: int | None = None
 
+    @property
+    def emptied(self) -> list[str]:
+        """The layers of which no weight is left."""
+        return [name.removesuffix("/kernel") for name, (left, _) in self.layers.items() if not left]
+
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Result":
         """Returns the result that result.json holds."""

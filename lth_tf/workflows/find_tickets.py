@@ -130,8 +130,8 @@ def find_tickets(
             two or more.
         arms: what each level's mask is trained with: "ticket", and controls such as "reinit".
         reinits: draws of each control.
-        strategy: "iterative", "one_shot", "early_bird", or a mask schedule such as "gradual" or
-            "rigl"; see `Experiment`.
+        strategy: "iterative", "one_shot", "at_init", "early_bird", or a mask schedule such as
+            "gradual" or "rigl"; see `Experiment`.
         seed: the seed that all randomness comes from.
         higher_is_better: whether more of the model's first metric is better. It must be said of a
             metric that is none of Keras's own.

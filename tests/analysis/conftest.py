@@ -30,6 +30,7 @@ _COST = {
     "dense_reorder": 0,
     "shuffled_mask": 0.6,
     "random_mask_reinit": 1.1,
+    "inverted_mask": 2.0,
 }
 _LAYERS = {
     "lenet": {"dense1/kernel": 235_200, "dense2/kernel": 30_000, "output/kernel": 1_000},

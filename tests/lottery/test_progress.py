@@ -10,6 +10,7 @@ from rich.console import Console
 from lth_tf.lottery import progress
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, make_plan
+from lth_tf.runs.results import Result
 from lth_tf.training.measure import MetricsRow
 
 
@@ -54,3 +55,16 @@ def test_a_file_gets_a_line_now_and_then_with_the_remaining_time(monkeypatch, ca
             rf"validation 50.0%  {left} left",
             message,
         )
+
+
+def test_a_layer_that_has_no_weights_is_named(caplog):
+    caplog.set_level(logging.INFO)
+    listener, experiment = listener_on(Console(file=io.StringIO()))
+    training = make_plan(experiment)[1]
+    layers = {"a/kernel": (0, 8), "b/kernel": (2, 8), "c/kernel": (0, 4)}
+    result = Result(0, 1, "ticket", 0.1, 2, 100, 0.5, 0.1, 0.1, 200, 1.0, {}, layers)
+    with listener:
+        listener.finished(training, result)
+    assert caplog.messages[1:] == [
+        "replicate 0 level  1  ticket   10.00%  layer collapse: no weight is left of a, c"
+    ]

@@ -25,6 +25,7 @@ BY_HAND = {
     "random": np.random.default_rng(5).random(5).tolist(),
 }
 OF_INITIAL = {"large_init", "small_init", "random"}
+OF_DERIVATIVES = ("snip", "grasp", "synflow")  # see test_pruning_at_init
 
 
 def context(initial, final, masks=None, groups=None, **suppliers):
@@ -39,9 +40,11 @@ def context(initial, final, masks=None, groups=None, **suppliers):
 
 
 def test_every_criterion_is_listed_once_with_a_help():
-    assert list(CRITERIA) == list(BY_HAND)
-    assert all(criterion.help and criterion.steps == 1 for criterion in CRITERIA.values())
-    assert {name for name, found in CRITERIA.items() if not found.needs_training} == OF_INITIAL
+    assert list(CRITERIA) == [*BY_HAND, *OF_DERIVATIVES]
+    steps = {name: found.steps for name, found in CRITERIA.items() if found.steps > 1}
+    assert all(criterion.help for criterion in CRITERIA.values()) and steps == {"synflow": 100}
+    untrained = {name for name, found in CRITERIA.items() if not found.needs_training}
+    assert untrained == {*OF_INITIAL, *OF_DERIVATIVES}
 
 
 @pytest.mark.parametrize("name", BY_HAND)

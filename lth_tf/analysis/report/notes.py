@@ -7,7 +7,7 @@ from lth_tf.analysis.verdict.statistics import standard_error
 from lth_tf.analysis.verdict.verdict import Verdict
 from lth_tf.metric import percent
 from lth_tf.paper.published import published
-from lth_tf.runs.experiment import EARLY_BIRD, TICKET
+from lth_tf.runs.experiment import EARLY_BIRD, TICKET, kind_of
 from lth_tf.runs.run import Run
 from lth_tf.training.mask_schedules import MASK_SCHEDULES, Promise
 
@@ -28,8 +28,10 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
             _progress(run),
             _of_ticket(run),
             _margins(verdict, marks),
+            _at_init(run),
             _kept(run, verdict, marks),
             search_note(run),
+            _collapsed(run),
             _without_reinit(verdict),
             _early_stopping(run, marks),
             _test_set(run, verdict),
@@ -88,6 +90,39 @@ def _margins(verdict: Verdict, marks: Sequence[int]) -> str:
         "within the margins, refuted if one is beyond its margin; bounds are one-sided 95% ones "
         "of Student's t over replicates, each paired with its own dense network."
     )
+
+
+def _at_init(run: Run) -> str:
+    if not run.experiment.prunes_at_init:
+        return ""
+    return (
+        f"Masks were made of the initial weights (--criterion={run.experiment.recipe.criterion}) "
+        f"before anything was trained (--strategy={run.experiment.strategy})."
+    )
+
+
+def _collapsed(run: Run) -> str:
+    """Says which layers have no weights left, at which levels, and with which arms."""
+    found: dict[str, dict[str, set[int]]] = {}
+    for result in run.results:
+        for layer in result.emptied:
+            levels = found.setdefault(layer, {}).setdefault(kind_of(result.arm), set())
+            levels.add(result.level)
+    layers = [
+        f"{layer} ({'; '.join(f'{arm} at {_levels(levels)}' for arm, levels in arms.items())})"
+        for layer, arms in found.items()
+    ]
+    if not layers:
+        return ""
+    return (
+        f"Layer collapse: no weight is left of {', '.join(layers)}. What such a layer passes on "
+        "depends on no input."
+    )
+
+
+def _levels(levels: set[int]) -> str:
+    listed = ", ".join(map(str, sorted(levels)))
+    return f"level{'s' if len(levels) > 1 else ''} {listed}"
 
 
 def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:

@@ -1,7 +1,8 @@
 """Criteria: what weights are ranked by; the lowest are pruned. One file each.
 
 The paper ranks by final magnitude; those of Zhou et al. (2019), "Deconstructing Lottery Tickets",
-are beside it. A user's package adds one by a class like those here (see `lth_tf.registry`):
+and of pruning at initialisation are beside it. A user's package adds one by a class like those
+here (see `lth_tf.registry`):
 
     @CRITERIA.register
     class Swing(Criterion):
@@ -32,6 +33,8 @@ class Criterion(abc.ABC):
         help: what it is, for the flag's help: a formula or a few words.
         needs_training: whether its scores need the final weights of a training. If not, it sees
             initial weights only.
+        ranks_initial: whether one that needs a training can rank initial weights as if they were
+            final ones, where nothing is trained before (`--strategy=at_init`).
         steps: prunings that one level's is divided into, each with scores of its own: after step
             k of n, `(kept / remaining) ** (k / n)` of what remained is left.
         examples_per_class: examples of each class in `Context.examples`; of targets that are no
@@ -42,6 +45,7 @@ class Criterion(abc.ABC):
     name: str
     help: str
     needs_training: bool = True
+    ranks_initial: bool = False
     steps: int = 1
     examples_per_class: int = 10
     place: int = 1_000

@@ -12,6 +12,7 @@ class Magnitude(Criterion):
 
     name = "magnitude"
     help = "|final|, the paper's"
+    ranks_initial = True
     place = 0
 
     def scores(self, context: Context) -> Arrays:

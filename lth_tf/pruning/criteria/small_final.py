@@ -12,6 +12,7 @@ class SmallFinal(Criterion):
 
     name = "small_final"
     help = "-|final|"
+    ranks_initial = True
     place = 1
 
     def scores(self, context: Context) -> Arrays:

@@ -68,7 +68,8 @@ class Density(abc.ABC):
             raise UserError(
                 f"--scope={self.name}: must have one rate for all prunable kernels, not "
                 f"{', '.join(f'{rate:g}' for rate in found)}; "
-                "make --prune_conv, --prune_dense and --prune_output equal, or 0"
+                "make --prune_conv, --prune_dense and --prune_output equal, or 0, or take "
+                "--scope=layer"
             )
         return found[0]
 

@@ -35,6 +35,7 @@ from lth_tf.analysis.figures.points import (
     shown_levels,
 )
 from lth_tf.analysis.report.leftovers import keep_only
+from lth_tf.analysis.report.notes import notes_on
 from lth_tf.analysis.report.report import Wanted
 from lth_tf.analysis.report.tables import measured_table
 from lth_tf.analysis.verdict.judging import judge
@@ -485,6 +486,28 @@ def test_every_arm_is_drawn_with_how_many_replicates_are_behind_it(make_run, tmp
     ]  # fmt: skip
     together = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
     assert together == ["all (2 replicates)", "some (2 to 3 replicates)", *names[1:]]
+
+
+def test_layers_that_have_no_weights_are_named(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=3, replicates=2, arms=("ticket", "reinit"))
+    (run,) = read_runs([tmp_path / "r"])
+
+    def emptied(result):
+        names = {"dense1/kernel"} if result.level > 1 and result.arm == "ticket" else set()
+        names |= {"output/kernel"} if result.level == 3 else set()
+        layers = {n: (0 if n in names else left, size) for n, (left, size) in result.layers.items()}
+        return dataclasses.replace(result, layers=layers)
+
+    def notes(results):
+        collapsed = dataclasses.replace(run, results=results)
+        found = notes_on(collapsed, verdict_of(collapsed), [])
+        return [note for note in found if note.startswith("Layer collapse")]
+
+    assert notes(run.results) == []
+    assert notes([emptied(result) for result in run.results]) == [
+        "Layer collapse: no weight is left of dense1 (ticket at levels 2, 3), output (reinit at "
+        "level 3; ticket at level 3). What such a layer passes on depends on no input."
+    ]
 
 
 def test_names_that_look_like_formulas_or_hidden_labels_are_shown(make_run, tmp_path):
