@@ -94,13 +94,13 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
         experiment = network.experiment
         if training.level and not experiment.is_transfer and not experiment.prunes_while_training:
             return rewinding.weights(earlier, masks)
-        theta_0 = network.initial_weights(draw.streams.key("init"))
+        theta_0 = draw.theta_0()
         from_ticket = training.level and experiment.is_transfer
         return network.fitted_ticket.weights(theta_0) if from_ticket else theta_0
 
     return InitialState(
         iteration=rewinding.iteration,
-        weights=arm_of(training).weights(ticket, draw),
+        weights=arm_of(training).weights(ticket, masks, draw),
         masks=masks,
         schedule=rewinding.schedule(earlier),
         optimizer=rewinding.optimizer(earlier),
