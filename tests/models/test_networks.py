@@ -73,6 +73,18 @@ def test_seed_decides_the_weights_and_layers_of_one_shape_differ():
     assert len({kernel.tobytes() for kernel in twins}) == len(twins) == 6
 
 
+@pytest.mark.parametrize("name", KERNELS)
+def test_all_kernels_can_have_one_initial_deviation(name):
+    image_shape = (28, 28, 1) if name == "lenet" else (32, 32, 3)
+    width = 1 if name == "lenet" else 0.5
+    model = models.build(name, image_shape, 10, seed=0, width=width, init_stddev=0.3)
+    for kernel in kernels(model).values():
+        error = 0.3 / np.sqrt(2 * kernel.size)
+        assert kernel.std() == pytest.approx(0.3, abs=5 * error)
+        beyond = (np.abs(kernel) > 0.6).mean()  # 4.6 % of a Gaussian's; none of a truncated one's
+        assert beyond == pytest.approx(0.0455, abs=5 * np.sqrt(0.0455 / kernel.size))
+
+
 def test_initial_weights_are_glorot_normal():
     kernel = kernels(models.build("lenet", (28, 28, 1), 10, seed=0))["dense1/kernel:0"]
     assert kernel.std() == pytest.approx(np.sqrt(2 / (784 + 300)), rel=0.01)
