@@ -225,6 +225,7 @@ class Worker:
             train_accuracy_at_early_stop=best.train_accuracy,
             train_accuracy_final=last.train_accuracy,
             validation_accuracy_at_early_stop=best.validation_accuracy,
+            test_accuracy_untrained=outcome.rows[0].test_accuracy,
         )
 
 

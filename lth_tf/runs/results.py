@@ -12,6 +12,7 @@ AT_END = "test_accuracy_final"
 TRAIN_AT_EARLY_STOP = "train_accuracy_at_early_stop"
 TRAIN_AT_END = "train_accuracy_final"
 VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
+UNTRAINED = "test_accuracy_untrained"
 COLUMNS = (
     "replicate",
     "level",
@@ -26,7 +27,7 @@ COLUMNS = (
     "seconds",
 )
 # Behind the columns of marks: new ones leave the old ones where they were.
-NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP)
+NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, UNTRAINED)
 METRICS = (
     "iteration",
     "train_loss",
@@ -61,6 +62,9 @@ class Result:
             before it was measured.
         train_accuracy_final: training accuracy at the end, likewise.
         validation_accuracy_at_early_stop: the validation accuracy there, likewise.
+        test_accuracy_untrained: the test accuracy of what the training started from, of a ticket
+            mask * theta_0 (or theta_k); None where its masks were not the level's yet, and
+            likewise.
     """
 
     replicate: int
@@ -79,6 +83,7 @@ class Result:
     train_accuracy_at_early_stop: float | None = None
     train_accuracy_final: float | None = None
     validation_accuracy_at_early_stop: float | None = None
+    test_accuracy_untrained: float | None = None
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Result":

@@ -51,6 +51,7 @@ NEWER = (
     "train_accuracy_at_early_stop",
     "train_accuracy_final",
     "validation_accuracy_at_early_stop",
+    "test_accuracy_untrained",
 )
 AGAINST_DENSITY = (*LEADING, "test_accuracy_final", *NEWER)
 SOME_ARMS = ("ticket", "reinit", "random_mask")
@@ -232,12 +233,12 @@ def test_the_page_opens_with_the_verdict_and_the_figures_that_carry_it(full):
     page = Page((full / "report" / "report.html").read_text())
     assert page.figures[:2] == ["Early-stopping iteration", "Test accuracy at early stopping"]
     others = page.parts[page.parts.index("li") :]
-    assert page.parts[:3] == ["strong", "svg", "svg"] and others.count("svg") == 7
+    assert page.parts[:3] == ["strong", "svg", "svg"] and others.count("svg") == 8
     assert "svg" not in page.parts[page.parts.index("table") :]
     short = ("Verdict by level", "Measured", "Tickets against controls")
     text = (full / "report" / "report.html").read_text()
     assert all(f"<h3>{title}</h3>" in text for title in short)
-    assert re.search(r"<details>\s*<summary>Recipe <span>30 rows", text)
+    assert re.search(r"<details>\s*<summary>Recipe <span>31 rows", text)
 
 
 def test_every_colour_of_the_figures_has_a_light_and_a_dark_one(full):
@@ -328,7 +329,8 @@ def test_a_deep_network_is_judged_and_drawn_at_its_marks(make_run, tmp_path):
     assert call(tmp_path / "r") == 0
     names = {path.stem for path in (tmp_path / "r/report").glob("*.png")}
     marks = {f"r-test_accuracy_at_{mark}" for mark in (10_000, 20_000, 30_000)}
-    others = ("train_accuracy_final", "accuracy_over_iterations", "losses", "layers")
+    others = ("train_accuracy_final", "test_accuracy_untrained")
+    others += ("accuracy_over_iterations", "losses", "layers")
     assert names == marks | {f"r-{figure}" for figure in others}
     page = Page((tmp_path / "r/report/report.html").read_text())
     assert page.figures[:3] == [f"Test accuracy at iteration {n}0,000" for n in (1, 2, 3)]
@@ -354,12 +356,37 @@ def test_strategies_and_learning_rates_are_compared(make_run, tmp_path):
     drawn = pictures(*(tmp_path / name for name in "abcd"))
     compared = {name for name in drawn if name.startswith("compare-")}
     deep = (*(f"test_accuracy_at_{m}" for m in (10_000, 20_000, 30_000)), "train_accuracy_final")
+    deep = (*deep, "test_accuracy_untrained")
     deep = {f"compare-resnet18-cifar10-{quantity}" for quantity in deep}
     assert compared == deep | {f"compare-lenet-mnist-{quantity}" for quantity in AGAINST_DENSITY}
     shown = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
     assert shown == ["iterative (2 replicates)", "one-shot (1 replicate)", "random reinit"]
     shown = legend(drawn["compare-resnet18-cifar10-test_accuracy_at_30000"])
     assert shown == ["1 replicate", "learning rate 0.1", "learning rate 0.01"]
+
+
+def test_networks_of_several_sizes_are_compared_by_their_number_of_weights(make_run, tmp_path):
+    for name, width in (("a", 1.0), ("b", 0.5), ("c", 1.0)):
+        make_run(tmp_path / name, rounds=2, recipe={"width": width}, arms=("ticket", "reinit"))
+    whole, half, other = read_runs([tmp_path / name for name in "abc"])
+    smaller = [dataclasses.replace(r, remaining=r.remaining // 2) for r in half.results]
+    half = dataclasses.replace(half, results=smaller)
+    kinds = {}
+    for runs in ((whole, half), (whole, other)):
+        points = [point for run in runs for point in level_points(run.name, run.results)]
+        drawn = {picture.name: picture for picture in comparisons(runs, points, [False, False])}
+        kinds[runs[1].name] = {name for name in drawn if name.endswith("_by_weights")}
+        if runs[1] is half:
+            with canvas.style():
+                axes = drawn[f"compare-lenet-mnist-{EARLY_STOP}_by_weights"].draw().axes[0]
+    assert kinds == {"b": {f"compare-lenet-mnist-{q}_by_weights" for q in LEADING}, "c": set()}
+    lines = [line.get_xdata() for line in axes.lines if len(line.get_xdata())]
+    tickets = [[r.remaining for r in run.results if r.arm in ("dense", "ticket")]
+               for run in (whole, half)]  # fmt: skip
+    assert list(lines[0]) == pytest.approx(tickets[0], rel=1e-4)
+    assert list(lines[2]) == pytest.approx(tickets[1], rel=1e-4)
+    assert axes.get_xlabel() == "weights remaining" and axes.xaxis_inverted()
+    assert {label.get_text() for label in axes.get_xticklabels()} >= {"200,000", "100,000"}
 
 
 def test_a_report_on_several_runs_begins_with_their_verdicts(make_run, tmp_path):
