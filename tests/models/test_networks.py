@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from lth_tf import models
+from lth_tf.lottery.inputs import Inputs
+from lth_tf.lottery.network import Network
 from lth_tf.models.layers import Scaling
-from lth_tf.paper.recipes import RECIPES
+from lth_tf.paper.recipes import RECIPES, paper_recipe
+from lth_tf.runs.experiment import Experiment
 
 KERNELS = {
     "lenet": 266_200,
@@ -83,6 +86,12 @@ def test_all_kernels_can_have_one_initial_deviation(name):
         assert kernel.std() == pytest.approx(0.3, abs=5 * error)
         beyond = (np.abs(kernel) > 0.6).mean()  # 4.6 % of a Gaussian's; none of a truncated one's
         assert beyond == pytest.approx(0.0455, abs=5 * np.sqrt(0.0455 / kernel.size))
+
+
+def test_a_recipes_initial_deviation_is_its_networks():
+    recipe = paper_recipe("lenet").override(dataset="mnist_5k", init_stddev=0.3)
+    network = Network(Experiment(recipe=recipe, rounds=1), Inputs().info(recipe, None))
+    assert network.initial_weights(1)["dense1/kernel"].std() == pytest.approx(0.3, rel=0.01)
 
 
 def test_initial_weights_are_glorot_normal():
