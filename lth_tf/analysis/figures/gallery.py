@@ -171,6 +171,8 @@ def frame_for(
     """
     if quantity == EARLY_STOP:
         return None
+    if quantity == UNTRAINED and metric.is_fraction:  # the dense network's chance is what counts
+        return Frame(0.0, 1.0, cuts=False)
     drawn = framed_points(lines)
     if _is_mark(quantity):
         drawn = [point for point in points if _is_mark(point.quantity)]

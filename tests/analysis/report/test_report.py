@@ -472,6 +472,13 @@ def test_the_papers_numbers_stand_only_beside_its_setting():
     assert "11.8%" in published(warm).found
 
 
+def test_the_accuracy_before_training_is_drawn_down_to_chance(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=1)
+    with canvas.style():
+        axes = pictures(tmp_path / "r")["r-test_accuracy_untrained"].draw().axes[0]
+    assert axes.get_ylim() == (0, 100) and axes.get_title() == "Test accuracy before training (%)"
+
+
 def test_what_an_earlier_version_did_not_measure_is_left_out(make_run, tmp_path):
     make_run(tmp_path / "old", rounds=1, replicates=2, older=lambda training: True)
     make_run(tmp_path / "mixed", rounds=1, replicates=2, older=lambda training: training.replicate)
