@@ -544,7 +544,7 @@ def test_figures_of_an_earlier_report_are_removed_and_nothing_else(make_run, tmp
     assert (out / "changed.svg").is_file() and (out / "own.png").is_file()
     assert len([*out.glob("r-*.svg")]) == 10
     listed = (out / "figures.sha256").read_text()
-    assert listed.count("\n") == 18 and "old" not in listed
+    assert listed.count("\n") == 20 and "old" not in listed
 
 
 def test_curves_are_drawn_of_the_levels_nearest_the_papers(make_run, tmp_path):
