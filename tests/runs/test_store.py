@@ -118,6 +118,7 @@ def test_metrics_csv_has_a_row_per_evaluation_and_tests_only_where_the_protocol_
         assert best[2] == row["validation_loss_at_early_stop"]
         tested = {line[0]: line[4] for line in table if line[4]}
         assert tested == {
+            "0": row["test_accuracy_untrained"],
             best[0]: row["test_accuracy_at_early_stop"],
             "40": row["test_accuracy_at_40"],
             "200": row["test_accuracy_final"],
