@@ -74,6 +74,11 @@ class Recipe:
         "network",
         default=1.0,
     )
+    init_stddev: float = _field(
+        "Standard deviation of the kernels' Gaussian initial weights; 0: Glorot normal ones.",
+        "network",
+        default=0.0,
+    )
     precision: str = _field(
         "float32, mixed_bfloat16 or mixed_float16.", "optimisation", default="float32"
     )
@@ -204,7 +209,8 @@ class Recipe:
         return cls(**fields)
 
 
-_NEWER = ("width", "scaling", "search_iterations")  # than the first recipes that were written
+# Than the first recipes that were written.
+_NEWER = ("width", "scaling", "search_iterations", "init_stddev")
 # Zhou et al.'s criteria whose factor, a, was 1 while the field was called `score`.
 _WITHOUT_A = ("large_init_large_final", "small_init_small_final")
 _LEAST = {
@@ -213,6 +219,7 @@ _LEAST = {
     "warmup": 0,
     "weight_decay": 0,
     "search_iterations": 0,
+    "init_stddev": 0,
     "validation_size": 1,
     "eval_every": 1,
 }

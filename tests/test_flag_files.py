@@ -1,5 +1,6 @@
 """Every flag file opens with what to know of it, parses, and makes a plan of the paper's levels."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,13 +66,23 @@ def test_the_paper_files_differ_in_what_they_are_named_for():
     assert {e.replicates for e in found.values()} == {5}
     assert {e.reinits for e in found.values()} == {3}
     names = {e.name for e in found.values()}
-    assert len(names) == len(found) == 16
+    assert len(names) == len(found) == 14
     for model in ("conv2", "conv4", "conv6"):
         plain, dropout = found[model].recipe, found[f"{model}_dropout"].recipe
         assert (plain.dropout, dropout.dropout) == (0, 0.5)
         assert dropout.iterations == 3 * plain.iterations
     rates = {name: (e.recipe.learning_rate, e.recipe.warmup) for name, e in found.items()}
     assert rates["resnet18"] == (0.1, 0) and rates["resnet18_low"] == (0.01, 0)
-    assert rates["resnet18_warmup"] == rates["resnet18_layerwise"] == (0.03, 20_000)
+    assert rates["resnet18_warmup"] == (0.03, 20_000)
     assert rates["vgg19"] == (0.1, 0) and rates["vgg19_low"] == (0.01, 0)
-    assert rates["vgg19_warmup"] == rates["vgg19_layerwise"] == (0.1, 10_000)
+    assert rates["vgg19_warmup"] == (0.1, 10_000)
+
+
+def test_every_figure_of_the_appendices_has_its_file():
+    shown = set()
+    for path in (path for path in FILES if path.parent.name == "appendix"):
+        first, last = re.match(r"figure_(\d\d)(?:_to_(\d\d))?_", path.stem).groups()
+        shown |= {*range(int(first), int(last or first) + 1)}
+        figures = f"Figures {int(first)} " if last else f"Figure {int(first)}:"
+        assert path.read_text().startswith(f"# {figures}")
+    assert shown == {*range(9, 46)}

@@ -37,6 +37,7 @@ RESNET = paper_recipe("resnet18")
         ("learning_rate", math.inf, "a finite number above 0"),
         ("learning_rate", math.nan, "a finite number above 0"),
         ("width", 0.0, "a finite number above 0"),
+        ("init_stddev", -0.1, "a finite number, at least 0"),
         ("width", math.inf, "a finite number above 0"),
         ("prune_conv", 1.0, r"0 \(off\) or inside \(0, 1\)"),
         ("prune_dense", -0.1, r"0 \(off\) or inside \(0, 1\)"),
@@ -84,7 +85,7 @@ def test_json_loses_nothing(name):
 
 def test_a_recipe_older_than_a_field_is_read_and_keeps_its_name():
     recipe = paper_recipe("lenet")
-    newer = ("width", "scaling", "search_iterations", "criterion")
+    newer = ("width", "scaling", "search_iterations", "init_stddev", "criterion")
     old = {name: value for name, value in recipe.to_json().items() if name not in newer}
     old["score"] = "magnitude"
     assert Recipe.from_json(old) == recipe

@@ -15,10 +15,9 @@ from lth_tf.models import NETWORKS, layers
 
 
 @NETWORKS.register
-def shallow(image_shape, classes, seed, dropout=0.0, width=1.0, scaling=layers.UNIT):
+def shallow(image_shape, classes, init, dropout=0.0, width=1.0, scaling=layers.UNIT):
     import tf_keras as keras
 
-    init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = keras.layers.Flatten(name="flatten")(layers.scale(images, scaling))
     x = layers.hidden(x, layers.scaled(30, width), "dense1", init, dropout)

@@ -11,7 +11,7 @@ entry point (see `lth_tf.registry`):
         label = "ticket, halved"
         help = "the ticket, its weights halved"
 
-        def weights(self, ticket, draw):
+        def weights(self, ticket, masks, draw):
             return {name: weight / 2 for name, weight in ticket().items()}
 
 `--arms=ticket,halved` then trains it, and figures and tables show it.

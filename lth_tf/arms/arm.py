@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
+
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.streams import Streams
@@ -28,6 +30,18 @@ class Draw:
     number: int
     initial_weights: Callable[[int], Arrays]
 
+    def theta_0(self) -> Arrays:
+        """Returns the initial weights of its replicate, by name."""
+        return self.initial_weights(self.streams.key("init"))
+
+    def generator(self, name: str) -> np.random.Generator:
+        """Returns a random generator of this draw alone, another at each level.
+
+        Args:
+            name: of the stream, for which an arm's own name will do.
+        """
+        return self.streams.generator(name, self.level, self.number)
+
 
 class Arm:
     """What a level's mask is trained with; as it stands here, the ticket itself.
@@ -40,8 +54,8 @@ class Arm:
         label: what figures and tables call it.
         help: its masks, weights and order in a line, for `--help` and the README.
         place: its place among the arms, which decides colour and marker; users' arms come last.
-        has_fresh_weights: whether its weights are drawn anew, so that it is trained from iteration
-            0 with a new optimizer, whatever `--rewind` says.
+        has_fresh_weights: whether its weights are initial ones, drawn anew or made of theta_0, so
+            that it is trained from iteration 0 with a new optimizer, whatever `--rewind` says.
         inverts_criterion: whether its masks are pruned by the opposite of the criterion; they must
             be made of the whole network at once (`--strategy=one_shot` or `at_init`).
         note: a sentence below the table that compares the ticket with it.
@@ -76,11 +90,13 @@ class Arm:
         """
         return ticket
 
-    def weights(self, ticket: Callable[[], Arrays], draw: Draw) -> Arrays:
+    def weights(self, ticket: Callable[[], Arrays], masks: Arrays, draw: Draw) -> Arrays:
         """Returns the weights that it starts from, by name, before masking.
 
         Args:
-            ticket: returns what the ticket starts from: theta_0, theta_k, or weights as trained.
+            ticket: returns what the ticket starts from: theta_0, theta_k, or weights as trained;
+                theta_0 in any case where `has_fresh_weights`.
+            masks: the arm's masks, boolean arrays by kernel name.
             draw: where randomness comes from.
         """
         return ticket()

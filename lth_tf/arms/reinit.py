@@ -16,6 +16,6 @@ class Reinit(Arm):
     place = 1
     has_fresh_weights = True
 
-    def weights(self, ticket: Callable[[], Arrays], draw: Draw) -> Arrays:
+    def weights(self, ticket: Callable[[], Arrays], masks: Arrays, draw: Draw) -> Arrays:
         """Draws initial weights, others at each level."""
         return draw.initial_weights(draw.streams.key("reinit", draw.level, draw.number))

@@ -15,5 +15,5 @@ class ShuffledMask(Arm):
 
     def masks(self, ticket: Arrays, draw: Draw) -> Arrays:
         """Shuffles each layer's mask, anew at each level."""
-        rng = draw.streams.generator("shuffled_mask", draw.level, draw.number)
+        rng = draw.generator("shuffled_mask")
         return {name: rng.permuted(m.ravel()).reshape(m.shape) for name, m in ticket.items()}

@@ -238,6 +238,11 @@ class Network:
                 f"--scaling={self.experiment.recipe.scaling}: must be left out with "
                 f"--model={name}: a network of one's own scales its inputs itself"
             )
+        if self.experiment.recipe.init_stddev:
+            raise UserError(
+                f"--init_stddev={self.experiment.recipe.init_stddev}: must be left out with "
+                f"--model={name}: a network of one's own has its own initialisers"
+            )
         if not self.experiment.is_transfer and not any(self.rates.values()):
             raise UserError(
                 f"--model={name}: has no dense or convolutional layer that --prune_conv, "

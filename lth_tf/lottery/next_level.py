@@ -102,7 +102,7 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
 
     return InitialState(
         iteration=rewinding.iteration,
-        weights=arm_of(training).weights(ticket, draw),
+        weights=arm_of(training).weights(ticket, masks, draw),
         masks=masks,
         schedule=rewinding.schedule(earlier),
         optimizer=rewinding.optimizer(earlier),

@@ -226,6 +226,7 @@ class Worker:
             train_accuracy_final=last.train_accuracy,
             validation_accuracy_at_early_stop=best.validation_accuracy,
             search_iterations=search_iterations(training, self._experiment, self._store),
+            test_accuracy_untrained=outcome.rows[0].test_accuracy,
         )
 
 

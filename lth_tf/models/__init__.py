@@ -7,10 +7,9 @@ own (see `lth_tf.registry`), that `--model` calls by its name:
     from lth_tf.models import NETWORKS, layers
 
     @NETWORKS.register
-    def shallow(image_shape, classes, seed, dropout=0.0, width=1.0, scaling=layers.UNIT):
+    def shallow(image_shape, classes, init, dropout=0.0, width=1.0, scaling=layers.UNIT):
         import tf_keras as keras
 
-        init = layers.Initializers(seed)
         images = keras.Input(image_shape, name="images")
         x = keras.layers.Flatten(name="flatten")(layers.scale(images, scaling))
         x = layers.hidden(x, layers.scaled(300, width), "dense1", init, dropout)
@@ -23,13 +22,14 @@ their names.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lth_tf.models.layers import UNIT, Scaling
+from lth_tf.models.layers import UNIT, Initializers, Scaling
 from lth_tf.registry import Registry
 
 if TYPE_CHECKING:
     import tf_keras as keras
 
-# Builders, whose arguments are those of `build` but for the name.
+# Builders, whose arguments are those of `build` but for the name, and with initialisers that have
+# the seed and the deviation.
 NETWORKS: "Registry[Callable[..., keras.Model]]" = Registry(
     "model", __name__, "package.module:function"
 )
@@ -43,10 +43,9 @@ def build(
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: Scaling = UNIT,
+    init_stddev: float = 0.0,
 ) -> "keras.Model":
     """Builds a network by name, as a functional model with initial weights from a seed.
-
-    The paper's have Glorot normal ones.
 
     Args:
         name: one of `NETWORKS`.
@@ -56,8 +55,11 @@ def build(
         dropout: dropout rate, 0 for none.
         width: factor of each hidden layer's units or filters, which are rounded, at least one.
         scaling: how the first layer scales the images.
+        init_stddev: standard deviation of the kernels' Gaussian initial weights; 0 for Glorot
+            normal ones, the paper's.
 
     Raises:
         UserError: if there is no network of that name.
     """
-    return NETWORKS[name](image_shape, classes, seed, dropout, width, scaling)
+    init = Initializers(seed, init_stddev)
+    return NETWORKS[name](image_shape, classes, init, dropout, width, scaling)

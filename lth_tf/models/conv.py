@@ -16,33 +16,33 @@ if TYPE_CHECKING:
 def conv2(
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
 ) -> "keras.Model":
     """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
-    return _conv("conv2", (64,), image_shape, classes, seed, dropout, width, scaling)
+    return _conv("conv2", (64,), image_shape, classes, init, dropout, width, scaling)
 
 
 @NETWORKS.register
 def conv4(
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
 ) -> "keras.Model":
     """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
-    return _conv("conv4", (64, 128), image_shape, classes, seed, dropout, width, scaling)
+    return _conv("conv4", (64, 128), image_shape, classes, init, dropout, width, scaling)
 
 
 @NETWORKS.register
 def conv6(
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
@@ -51,7 +51,7 @@ def conv6(
 
     Dropout stands after each hidden dense layer. The arguments are those of `lth_tf.models.build`.
     """
-    return _conv("conv6", (64, 128, 256), image_shape, classes, seed, dropout, width, scaling)
+    return _conv("conv6", (64, 128, 256), image_shape, classes, init, dropout, width, scaling)
 
 
 def _conv(
@@ -59,14 +59,13 @@ def _conv(
     filters: tuple[int, ...],
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float,
     width: float,
     scaling: layers.Scaling,
 ) -> "keras.Model":
     import tf_keras as keras
 
-    init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images, scaling)
     for block, of_block in enumerate(filters, 1):

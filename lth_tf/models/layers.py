@@ -32,21 +32,27 @@ UNIT = Scaling()
 
 
 class Initializers:
-    """Glorot normal initialisers (Figure 2), each with its own seed, drawn from one.
+    """Gaussian initialisers, each with its own seed, drawn from one: Glorot normal ones (Figure 2).
+
+    All kernels can have one standard deviation instead (Figure 30).
 
     Keras gives two layers of the same shape the same weights if their seeds are equal, so each
     layer's seed comes from the network's seed and the layer's name.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, stddev: float = 0.0) -> None:
         self._seed = seed
+        self._stddev = stddev
 
     def __call__(self, layer: str) -> "keras.initializers.Initializer":
         """Returns the initialiser of a layer's kernel, by the layer's name."""
         import tf_keras as keras
 
         sequence = np.random.SeedSequence([self._seed, zlib.crc32(layer.encode())])
-        return keras.initializers.GlorotNormal(seed=int(sequence.generate_state(1)[0] >> 1))
+        seed = int(sequence.generate_state(1)[0] >> 1)
+        if self._stddev:
+            return keras.initializers.RandomNormal(stddev=self._stddev, seed=seed)
+        return keras.initializers.GlorotNormal(seed=seed)
 
 
 def scaled(units: int, width: float) -> int:

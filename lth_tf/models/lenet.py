@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def lenet(
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
@@ -23,7 +23,6 @@ def lenet(
     """
     import tf_keras as keras
 
-    init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = keras.layers.Flatten(name="flatten")(layers.scale(images, scaling))
     x = layers.hidden(x, layers.scaled(300, width), "dense1", init, dropout)

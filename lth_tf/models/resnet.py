@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def resnet18(
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
@@ -28,7 +28,6 @@ def resnet18(
     """
     import tf_keras as keras
 
-    init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = _conv(layers.scale(images, scaling), layers.scaled(16, width), 3, 1, "stem", init)
     x = layers.batch_norm_relu(x, "stem")

@@ -18,7 +18,7 @@ _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 def vgg19(
     image_shape: tuple[int, int, int],
     classes: int,
-    seed: int,
+    init: layers.Initializers,
     dropout: float = 0.0,
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
@@ -29,7 +29,6 @@ def vgg19(
     """
     import tf_keras as keras
 
-    init = layers.Initializers(seed)
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images, scaling)
     for block, (filters, depth) in enumerate(_BLOCKS, 1):

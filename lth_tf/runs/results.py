@@ -13,6 +13,7 @@ TRAIN_AT_EARLY_STOP = "train_accuracy_at_early_stop"
 TRAIN_AT_END = "train_accuracy_final"
 VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
 SEARCH = "search_iterations"
+UNTRAINED = "test_accuracy_untrained"
 COLUMNS = (
     "replicate",
     "level",
@@ -27,7 +28,7 @@ COLUMNS = (
     "seconds",
 )
 # Behind the columns of marks: new ones leave the old ones where they were.
-NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, SEARCH)
+NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, SEARCH, UNTRAINED)
 METRICS = (
     "iteration",
     "train_loss",
@@ -64,6 +65,9 @@ class Result:
         validation_accuracy_at_early_stop: the validation accuracy there, likewise.
         search_iterations: the iterations that were spent before the level's ticket could be
             trained; None where they are not known.
+        test_accuracy_untrained: the test accuracy of what the training started from, of a ticket
+            mask * theta_0 (or theta_k); None where its masks were not the level's yet, and
+            likewise.
     """
 
     replicate: int
@@ -83,6 +87,7 @@ class Result:
     train_accuracy_final: float | None = None
     validation_accuracy_at_early_stop: float | None = None
     search_iterations: int | None = None
+    test_accuracy_untrained: float | None = None
 
     @property
     def emptied(self) -> list[str]:

@@ -5,7 +5,9 @@ lowest (Section 2), found afterwards. Where masks change in a training, only eva
 last update on count: before it the network is denser than its level, and no denser network's
 accuracy may be reported for a level, at marked iterations neither. The weights of the best
 iteration so far are kept aside, so that the test set is evaluated there once, and never decides
-anything; so are training examples, as they are without augmentation (Figures 4 and 5).
+anything. It is evaluated before the first iteration as well: what mask * theta_0 can do untrained
+(a supermask, Zhou et al., 2019, if that is more than chance). Training examples are evaluated at
+early stopping and at the end, as they are without augmentation (Figures 4 and 5).
 """
 
 import dataclasses
@@ -81,7 +83,7 @@ class Measure(keras.callbacks.Callback):
             training: evaluates the sample of training examples.
             start: the iteration that the training starts from.
             ends: the iterations at which its chunks end; the last is the training's end.
-            marks: iterations whose test accuracy is recorded, besides the last.
+            marks: iterations whose test accuracy is recorded, besides the first and the last.
             counts_from: the iteration from which on the masks are the level's.
             density: returns the density at work.
             on_row: is called with each evaluation.
@@ -95,7 +97,7 @@ class Measure(keras.callbacks.Callback):
         self._training = training
         self._start = start
         self._ends = ends
-        self._tested = {*(mark for mark in marks if mark >= counts_from), ends[-1]}
+        self._tested = {*(i for i in (start, *marks) if i >= counts_from), ends[-1]}
         self._counts_from = counts_from
         self._density = density
         self._on_row = on_row

@@ -238,5 +238,12 @@ def build_model(
     if recipe.scaling == "standardize":
         scaling = Scaling(info.mean, info.deviation)
     return models.build(
-        name, info.image_shape, info.classes, seed, recipe.dropout, recipe.width, scaling
+        name,
+        info.image_shape,
+        info.classes,
+        seed,
+        recipe.dropout,
+        recipe.width,
+        scaling,
+        recipe.init_stddev,
     )

@@ -95,7 +95,7 @@ def _write_training(store, recipe, training, older):
     remaining = sum(count for count, _ in layers.values())
     removed = math.log(total / remaining)
     best = 0.98 if recipe.model == "lenet" else 0.9
-    best -= _COST[training.kind] / 100 * removed + 0.001 * max(0, removed - 3) ** 2
+    best -= _COST.get(training.kind, 0.5) / 100 * removed + 0.001 * max(0, removed - 3) ** 2
     best += 0.004 * math.exp(-((removed - 2) ** 2)) * (training.kind == "ticket")
     best += draw.gauss(0, 0.0008)
     stop = 100 * round(recipe.iterations / 2000 * (1 + (removed - 2) ** 2 + draw.random()))
@@ -135,6 +135,7 @@ def _write_training(store, recipe, training, older):
         train_accuracy_at_early_stop=None if older else min(1.0, best + 0.01),
         train_accuracy_final=None if older else min(1.0, best + 0.02),
         validation_accuracy_at_early_stop=None if older else best - 0.001,
+        test_accuracy_untrained=None if older else best / 4,
     )
     store.finish(training, result)
 

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from lth_tf.arms import Draw
+from lth_tf.data import load
 from lth_tf.errors import UserError
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import prune, rewind
@@ -150,6 +151,20 @@ def test_draws_and_levels_differ_and_random_masks_are_nested(finished):
     for name in KERNELS:
         sparse, denser = (finished.masks(level, "random_mask_0")[name] for level in (2, 1))
         assert not (sparse & ~denser).any()
+
+
+def test_the_untrained_accuracy_is_that_of_the_masked_start(finished, rows):
+    test = load("mnist_5k")
+    images = test.test_images.reshape(len(test.test_labels), -1).astype(np.float64) / 255
+    for row in rows(finished.folder):
+        start = finished.initial(int(row["level"]), row["arm"])
+        hidden = images
+        for layer in ("dense1", "dense2", "output"):
+            kernel = start.weights[f"{layer}/kernel"] * start.masks[f"{layer}/kernel"]
+            hidden = hidden @ kernel + start.weights[f"{layer}/bias"]
+            hidden = hidden if layer == "output" else np.maximum(hidden, 0)
+        right = (hidden.argmax(1) == test.test_labels).mean()
+        assert float(row["test_accuracy_untrained"]) == pytest.approx(right, abs=1.5 / len(images))
 
 
 def test_a_stored_start_is_exported_for_every_arm(finished):

@@ -27,7 +27,7 @@ class Halved(Arm):
     help = "the ticket, its initial weights halved"
     note = "Halved weights are of the users' own."
 
-    def weights(self, ticket, draw):
+    def weights(self, ticket, masks, draw):
         return {name: weight / 2 for name, weight in ticket().items()}
 
 

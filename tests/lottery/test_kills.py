@@ -13,8 +13,7 @@ from lth_tf.models import layers
 from lth_tf.paper.recipes import RECIPES, paper_recipe
 
 @models.NETWORKS.register
-def normalised(image_shape, classes, seed, dropout, width, scaling):
-    init = layers.Initializers(seed)
+def normalised(image_shape, classes, init, dropout, width, scaling):
     images = keras.Input(image_shape, name="images")
     x = layers.scale(images, scaling)
     x = keras.layers.Conv2D(

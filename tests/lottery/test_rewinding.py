@@ -1,12 +1,14 @@
 """Kinds of --rewind: what each does to weights, schedule and optimizer."""
 
 import csv
+import types
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from lth_tf.errors import UserError
+from lth_tf.lottery.next_level import rewind
 from lth_tf.lottery.rewinding import (
     REWINDINGS,
     Earlier,
@@ -95,6 +97,25 @@ def test_weights_are_those_of_the_last_training_that_trained_them():
     assert found(0, 0, 1, 1) == [0, 0, 21, 21] and asked == [2]
     assert found(0, 1, 0, 1) == [0, 11, 21, 21] and asked == [2, 1]
     assert found(1, 0, 0, 0) == [1, 11, 21, 21] and asked == [2, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["lr", "none", "fine_tune", "20"])
+def test_rewound_is_theta_0_from_the_beginning_whatever_the_kind(kind):
+    """Masks of continued training whose m * theta_0 is then trained (Appendix B)."""
+    recipe = Recipe(iterations=100, rewind=kind)
+    experiment = Experiment(recipe=recipe, rounds=2, arms=("ticket", "rewound"))
+    masks, asked = {"a/kernel": np.ones(2, bool)}, []
+
+    class Files:
+        def read_arrays(self, training, name):
+            asked.append((training.level, name))
+            return {"a/kernel": np.float32([1, 2])}
+
+    network = types.SimpleNamespace(experiment=experiment, initial_weights=None)
+    found = rewind(Training(0, 2, "rewound_0"), masks, network, Files())
+    assert asked == [(0, "initial")] and found.weights["a/kernel"].tolist() == [1, 2]
+    assert (found.iteration, found.schedule, found.optimizer) == (0, 0, None)
+    assert found.masks is masks
 
 
 def weights(folder):

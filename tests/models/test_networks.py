@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from lth_tf import models
+from lth_tf.lottery.inputs import Inputs
+from lth_tf.lottery.network import Network
 from lth_tf.models.layers import Scaling
-from lth_tf.paper.recipes import RECIPES
+from lth_tf.paper.recipes import RECIPES, paper_recipe
+from lth_tf.runs.experiment import Experiment
 
 KERNELS = {
     "lenet": 266_200,
@@ -71,6 +74,24 @@ def test_seed_decides_the_weights_and_layers_of_one_shape_differ():
         assert not np.array_equal(kernel, other[name])
     twins = [k for name, k in first.items() if name.startswith("stage1") and k.shape[2] == 16]
     assert len({kernel.tobytes() for kernel in twins}) == len(twins) == 6
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_all_kernels_can_have_one_initial_deviation(name):
+    image_shape = (28, 28, 1) if name == "lenet" else (32, 32, 3)
+    width = 1 if name == "lenet" else 0.5
+    model = models.build(name, image_shape, 10, seed=0, width=width, init_stddev=0.3)
+    for kernel in kernels(model).values():
+        error = 0.3 / np.sqrt(2 * kernel.size)
+        assert kernel.std() == pytest.approx(0.3, abs=5 * error)
+        beyond = (np.abs(kernel) > 0.6).mean()  # 4.6 % of a Gaussian's; none of a truncated one's
+        assert beyond == pytest.approx(0.0455, abs=5 * np.sqrt(0.0455 / kernel.size))
+
+
+def test_a_recipes_initial_deviation_is_its_networks():
+    recipe = paper_recipe("lenet").override(dataset="mnist_5k", init_stddev=0.3)
+    network = Network(Experiment(recipe=recipe, rounds=1), Inputs().info(recipe, None))
+    assert network.initial_weights(1)["dense1/kernel"].std() == pytest.approx(0.3, rel=0.01)
 
 
 def test_initial_weights_are_glorot_normal():

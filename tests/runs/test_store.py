@@ -20,6 +20,7 @@ COLUMNS = [
     "validation_loss_at_early_stop", "test_accuracy_at_early_stop", "test_accuracy_final",
     "iterations", "seconds", "test_accuracy_at_40", "train_accuracy_at_early_stop",
     "train_accuracy_final", "validation_accuracy_at_early_stop", "search_iterations",
+    "test_accuracy_untrained",
 ]  # fmt: skip
 KERNELS = {"dense1/kernel": (784, 300), "dense2/kernel": (300, 100), "output/kernel": (100, 10)}
 LEFT = {  # round(rate x remaining) removed from each, by hand
@@ -118,6 +119,7 @@ def test_metrics_csv_has_a_row_per_evaluation_and_tests_only_where_the_protocol_
         assert best[2] == row["validation_loss_at_early_stop"]
         tested = {line[0]: line[4] for line in table if line[4]}
         assert tested == {
+            "0": row["test_accuracy_untrained"],
             best[0]: row["test_accuracy_at_early_stop"],
             "40": row["test_accuracy_at_40"],
             "200": row["test_accuracy_final"],

@@ -44,8 +44,7 @@ RECIPE = Recipe(
 def network(convolutional, normalised):
     """A builder of networks with every kind of layer, or without some."""
 
-    def build(image_shape, classes, seed, dropout=0.0, width=1.0, scaling=layers.UNIT):
-        init = layers.Initializers(seed)
+    def build(image_shape, classes, init, dropout=0.0, width=1.0, scaling=layers.UNIT):
         images = keras.Input(image_shape, name="images")
         x = layers.scale(images, scaling)
         if convolutional:

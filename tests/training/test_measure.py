@@ -36,7 +36,7 @@ def test_early_stopping_and_test_accuracies(make):
     assert early is rows[int(np.argmin(losses))]
     assert 0 < early.iteration < 80 and early.iteration not in (12, 35)
     tested = {row.iteration: row.test_accuracy for row in rows if row.test_accuracy is not None}
-    assert tested.keys() == {early.iteration, 12, 35, 80}
+    assert tested.keys() == {0, early.iteration, 12, 35, 80}
 
     test = setting.data.test_images, setting.data.test_labels
     trainer.recipe = setting.recipe.override(iterations=early.iteration)
@@ -75,6 +75,8 @@ def test_first_row_is_of_the_masked_start_and_last_of_the_final_weights(make):
         for row, weights in ((outcome.rows[0], start), (outcome.rows[-1], outcome.weights)):
             loss, _ = measure_by_hand(setting, weights, *setting.held_out)
             assert row.validation_loss == pytest.approx(loss, rel=1e-5)
+            test = setting.data.test_images, setting.data.test_labels
+            assert row.test_accuracy == pytest.approx(measure_by_hand(setting, weights, *test)[1])
         assert [row.learning_rate for row in outcome.rows] == [np.float32(0.05)] * 4
     assert min(stops) < 30
 

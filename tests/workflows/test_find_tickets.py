@@ -271,6 +271,10 @@ def test_refuses_before_anything_is_written(mine, tmp_path, make, message):
             "--validation_size=7: must be left out, or 50",
         ),
         (
+            ("--model=mine:network", "--dataset=mine:data", "--init_stddev=0.1"),
+            "--init_stddev=0.1: must be left out with --model=mine:network",
+        ),
+        (
             ("--model=lenet", "--dataset=mnist_5k", "--nohigher_is_better"),
             "--higher_is_better: must be left out with --model=lenet",
         ),

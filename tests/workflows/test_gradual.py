@@ -49,6 +49,8 @@ def test_each_level_begins_dense_at_theta_0_and_ends_with_the_plans_counts(finis
         if level:
             assert int(row["early_stop_iteration"]) >= LAST
             assert row["test_accuracy_at_40"] == "" and float(row["test_accuracy_at_190"]) > 0.3
+        # The network that a level starts from is a dense one.
+        assert (row["test_accuracy_untrained"] == "") == (level > 0)
         exported = ticket(store, training)
         for name, mask in masks.items():
             np.testing.assert_array_equal(exported.masks[name], mask)

@@ -135,15 +135,35 @@ def density_axis(axes: Axes, densities: Sequence[float]) -> None:
         axes: the axes of a figure.
         densities: the densities that are drawn, as fractions; the ticks are among them.
     """
-    axes.set_xscale("log")
     wanted = sorted({100 * density for density in densities}, reverse=True)
     ticks = _apart(wanted)
+    _downwards(axes, wanted, ticks)
+    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
+    axes.set_xlabel("weights remaining (%)")
+
+
+def weights_axis(axes: Axes, numbers: Sequence[float]) -> None:
+    """Makes the x axis one of numbers of weights, logarithmic and running downwards.
+
+    Args:
+        axes: the axes of a figure.
+        numbers: the numbers that are drawn.
+    """
+    first, last = max(numbers), min(numbers)
+    powers = range(math.floor(math.log10(last)), math.ceil(math.log10(first)) + 1)
+    round_numbers = [step * 10**power for power in powers for step in (1, 2, 5)]
+    inside = [number for number in round_numbers if last <= number <= first]
+    _downwards(axes, [first, last], _apart(inside[::-1]) if inside else [first])
+    thousands(axes.xaxis)
+    axes.set_xlabel("weights remaining")
+
+
+def _downwards(axes: Axes, falling: Sequence[float], ticks: Sequence[float]) -> None:
+    axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xticks(ticks, [f"{tick:.3g}" for tick in ticks])
-    axes.set_xlim(wanted[0] * 1.08, wanted[-1] / 1.08)
-    axes.set_xlabel("weights remaining (%)")
+    axes.set_xlim(falling[0] * 1.08, falling[-1] / 1.08)
 
 
 def legend_below(axes: Axes, counts: Mapping[str, str] | None = None) -> None:
@@ -211,11 +231,11 @@ def thousands(axis: Axis) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _apart(densities: Sequence[float]) -> list[float]:
-    """Thins falling densities out so that their labels do not touch on a logarithmic axis."""
-    step = (densities[0] / densities[-1]) ** (1 / _TICKS)
-    kept = [densities[0]]
-    for density in densities[1:]:
-        if kept[-1] / density >= 0.999 * step:
-            kept.append(density)
+def _apart(falling: Sequence[float]) -> list[float]:
+    """Thins falling values out so that their labels do not touch on a logarithmic axis."""
+    step = (falling[0] / falling[-1]) ** (1 / _TICKS)
+    kept = [falling[0]]
+    for value in falling[1:]:
+        if kept[-1] / value >= 0.999 * step:
+            kept.append(value)
     return kept

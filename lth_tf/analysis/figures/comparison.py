@@ -1,5 +1,6 @@
 """Comparisons: figures that show several runs of a network on a data set together."""
 
+import dataclasses
 import functools
 import itertools
 import re
@@ -48,11 +49,15 @@ def comparisons(
             flag = all(marked[run.name] for run in group)
             shared = [q for q in quantities_of(group[0], flag) if _comparable(group, points, q)]
             pictures += [_comparison(group, points, q, model, dataset) for q in shared]
-            judged = judged_quantities(group[0], flag)[-1]
-            if judged in shared:
+            judged = [q for q in judged_quantities(group[0], flag) if q in shared]
+            if judged and judged[-1] != EARLY_STOP:
                 place, metric = _place(model, dataset), group[0].metric
-                cost = search_cost(points, labels(group), judged, place, metric)
+                cost = search_cost(points, labels(group), judged[-1], place, metric)
                 pictures += [cost] if cost else []
+            if len({_size(run) for run in group}) > 1:
+                pictures += [
+                    _comparison(group, points, q, model, dataset, by_weights=True) for q in judged
+                ]
     return pictures
 
 
@@ -88,15 +93,29 @@ def _comparable(runs: Sequence[Run], points: Sequence[Point], quantity: str) -> 
 
 
 def _comparison(
-    runs: Sequence[Run], points: Sequence[Point], quantity: str, model: str, dataset: str
+    runs: Sequence[Run],
+    points: Sequence[Point],
+    quantity: str,
+    model: str,
+    dataset: str,
+    by_weights: bool = False,
 ) -> Picture:
+    """Returns a quantity of all runs against density, or the number of weights (Figure 31)."""
     metric = runs[0].metric
     chosen = [point for point in points if point.run in {run.name for run in runs}]
     lines = _run_lines(runs, [point for point in chosen if point.quantity == quantity])
+    name, title = file_name(quantity, metric), name_of(quantity, metric)
+    if by_weights:
+        sizes = {run.name: _size(run) for run in runs}
+        lines = [
+            dataclasses.replace(line, size=sizes[line.points[0].run]) if line.points else line
+            for line in lines
+        ]
+        name, title = f"{name}_by_weights", f"{title} by number of weights"
     frame = frame_for(lines, chosen, quantity, metric)
     return Picture(
-        f"compare-{_place(model, dataset)}-{file_name(quantity, metric)}",
-        f"{model} on {dataset}: {name_of(quantity, metric)}",
+        f"compare-{_place(model, dataset)}-{name}",
+        f"{model} on {dataset}: {title}",
         f"Tickets of each run, from its dense network on; dotted and hollow: "
         f"its controls. {BANDS[:-1]} of tickets." + outside(frame, metric),
         functools.partial(draw_quantity, lines, quantity, frame, metric),
@@ -105,6 +124,12 @@ def _comparison(
 
 def _place(model: str, dataset: str) -> str:
     return re.sub(r"[^\w.-]+", "_", f"{model}-{dataset}", flags=re.ASCII)
+
+
+def _size(run: Run) -> int:
+    """Returns the kernel weights of a run's dense network."""
+    result = run.results[0]
+    return round(result.remaining / result.density)
 
 
 def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:

@@ -29,7 +29,13 @@ from lth_tf.analysis.figures.points import (
 )
 from lth_tf.metric import Metric
 from lth_tf.paper.published import published
-from lth_tf.runs.results import TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, at_mark
+from lth_tf.runs.results import (
+    TRAIN_AT_EARLY_STOP,
+    TRAIN_AT_END,
+    UNTRAINED,
+    VALIDATION_AT_EARLY_STOP,
+    at_mark,
+)
 from lth_tf.runs.run import Run
 
 BANDS = "Means; bands from minimum to maximum."
@@ -116,9 +122,9 @@ def quantities_of(run: Run, by_marks: bool) -> list[str]:
     judged = judged_quantities(run, by_marks)
     if by_marks:
         ends = {at_mark(result.iterations) for result in run.results} <= {*judged}
-        return [*judged, *([] if ends else [AT_END]), TRAIN_AT_END]
+        return [*judged, *([] if ends else [AT_END]), TRAIN_AT_END, UNTRAINED]
     others = [AT_END, TRAIN_AT_END, TRAIN_AT_EARLY_STOP, VALIDATION_AT_EARLY_STOP]
-    return [*judged, *others, *map(at_mark, common_marks(run.results))]
+    return [*judged, *others, *map(at_mark, common_marks(run.results)), UNTRAINED]
 
 
 def _against_density(
@@ -130,6 +136,8 @@ def _against_density(
     caption = BANDS + outside(frame, run.metric)
     if quantity in (TRAIN_AT_EARLY_STOP, TRAIN_AT_END):
         caption += " Of all training examples, or of a sample of 10,000."
+    if quantity == UNTRAINED:
+        caption += " Of the network that each training started from."
     if any(point.quantity == quantity for point in paper):
         caption += _of_paper(run)
     return Picture(
@@ -163,6 +171,8 @@ def frame_for(
     """
     if quantity == EARLY_STOP:
         return None
+    if quantity == UNTRAINED and metric.is_fraction:  # the dense network's chance is what counts
+        return Frame(0.0, 1.0, cuts=False)
     drawn = framed_points(lines)
     if _is_mark(quantity):
         drawn = [point for point in points if _is_mark(point.quantity)]

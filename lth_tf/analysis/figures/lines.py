@@ -19,7 +19,12 @@ from lth_tf.analysis.figures.points import (
 )
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import DENSE, TICKET
-from lth_tf.runs.results import TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP
+from lth_tf.runs.results import (
+    TRAIN_AT_EARLY_STOP,
+    TRAIN_AT_END,
+    UNTRAINED,
+    VALIDATION_AT_EARLY_STOP,
+)
 
 _NAMES = {
     EARLY_STOP: "early-stopping iteration",
@@ -29,6 +34,7 @@ _NAMES = {
     TRAIN_AT_END: "training {} at the end",
     VALIDATION_AT_EARLY_STOP: "validation {} at early stopping",
     SEARCH: "iterations of the search",
+    UNTRAINED: "test {} before training",
 }
 # Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
 # the differences that matter. 3 gives the paper's own axis of Figure 3, 94 to 99 %.
@@ -49,6 +55,8 @@ class Line:
         leads: whether the axes reach as far as it does.
         count: how much was measured for each of its points, for the legend; empty if unsaid.
         banded: whether a band shows minimum and maximum.
+        size: kernel weights of its dense network, where the axis has the number of weights that
+            remain; None where it has the density.
     """
 
     label: str
@@ -57,6 +65,11 @@ class Line:
     leads: bool = True
     count: str = ""
     banded: bool = True
+    size: int | None = None
+
+    def place(self, point: Point) -> float:
+        """Returns where a point is on the axis: its number of weights, or density in per cent."""
+        return point.density * (100 if self.size is None else self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +223,7 @@ def draw_lines(
     frame: Frame | None = None,
     metric: Metric = ACCURACY,
 ) -> None:
-    """Draws lines of a quantity against density, with bands from minimum to maximum.
+    """Draws lines of a quantity against density, or number of weights, with bands of its range.
 
     Args:
         axes: the axes of a figure.
@@ -225,7 +238,11 @@ def draw_lines(
         _draw_line(axes, line, scale)
     canvas.title(axes, label(quantity, metric))
     if points:
-        canvas.density_axis(axes, [p.density for line in lines if line.leads for p in line.points])
+        leading = [line for line in lines if line.leads]
+        if any(line.size for line in leading):
+            canvas.weights_axis(axes, [line.place(p) for line in leading for p in line.points])
+        else:
+            canvas.density_axis(axes, [p.density for line in leading for p in line.points])
     if quantity == EARLY_STOP:
         axes.set_ylim(0, 1.05 * max((_ends(point)[1] for point in points), default=0) or 1)
         canvas.thousands(axes.yaxis)
@@ -239,11 +256,11 @@ def _draw_line(axes: Axes, line: Line, scale: float) -> None:
     if not line.style:  # the dense network: a level to compare with, not a line
         axes.axhline(means[0], color=canvas.GREY, linestyle="--", linewidth=1, label=line.label)
         return
-    densities = [100 * point.density for point in line.points]
-    axes.plot(densities, means, label=line.label or None, **line.style)
+    places = [line.place(point) for point in line.points]
+    axes.plot(places, means, label=line.label or None, **line.style)
     if line.banded and line.points:
         ends = [[scale * end for end in _ends(point)] for point in line.points]
-        canvas.band(axes, densities, *zip(*ends, strict=True), line.style["color"])
+        canvas.band(axes, places, *zip(*ends, strict=True), line.style["color"])
 
 
 def _ends(point: Point) -> tuple[float, float]:

@@ -53,6 +53,7 @@ NEWER = (
     "train_accuracy_at_early_stop",
     "train_accuracy_final",
     "validation_accuracy_at_early_stop",
+    "test_accuracy_untrained",
 )
 AGAINST_DENSITY = (*LEADING, "test_accuracy_final", *NEWER)
 SOME_ARMS = ("ticket", "reinit", "random_mask")
@@ -222,7 +223,7 @@ def test_svg_text_is_text(full):
 def test_the_page_has_everything_inside_and_refers_to_nothing_outside(full):
     text = (full / "report" / "report.html").read_text()
     page = Page(text)
-    assert len(page.figures) == 9
+    assert len(page.figures) == 10
     assert all(reference[0] == "#" for reference in page.references)
     assert not re.search(r"url\((?!#)|@import|<script|<link|<img", text)
     assert {*re.findall(r"url\(#([^)]+)", text)} <= {*page.ids}
@@ -234,7 +235,7 @@ def test_the_page_opens_with_the_verdict_and_the_figures_that_carry_it(full):
     page = Page((full / "report" / "report.html").read_text())
     assert page.figures[:2] == ["Early-stopping iteration", "Test accuracy at early stopping"]
     others = page.parts[page.parts.index("li") :]
-    assert page.parts[:3] == ["strong", "svg", "svg"] and others.count("svg") == 7
+    assert page.parts[:3] == ["strong", "svg", "svg"] and others.count("svg") == 8
     assert "svg" not in page.parts[page.parts.index("table") :]
     short = ("Verdict by level", "Measured", "Tickets against controls")
     text = (full / "report" / "report.html").read_text()
@@ -274,7 +275,7 @@ def test_the_page_and_the_markdown_say_the_same(full, capsys):
 def test_the_markdowns_links_exist(full):
     markdown = (full / "report" / "report.md").read_text()
     links = re.findall(r"\]\(([^)]+)\)", markdown)
-    assert len(links) == 20
+    assert len(links) == 22
     assert all((full / "report" / link).is_file() for link in links)
 
 
@@ -331,7 +332,8 @@ def test_a_deep_network_is_judged_and_drawn_at_its_marks(make_run, tmp_path):
     assert call(tmp_path / "r") == 0
     names = {path.stem for path in (tmp_path / "r/report").glob("*.png")}
     marks = {f"r-test_accuracy_at_{mark}" for mark in (10_000, 20_000, 30_000)}
-    others = ("train_accuracy_final", "accuracy_over_iterations", "losses", "layers")
+    others = ("train_accuracy_final", "test_accuracy_untrained")
+    others += ("accuracy_over_iterations", "losses", "layers")
     assert names == marks | {f"r-{figure}" for figure in others}
     page = Page((tmp_path / "r/report/report.html").read_text())
     assert page.figures[:3] == [f"Test accuracy at iteration {n}0,000" for n in (1, 2, 3)]
@@ -357,12 +359,37 @@ def test_strategies_and_learning_rates_are_compared(make_run, tmp_path):
     drawn = pictures(*(tmp_path / name for name in "abcd"))
     compared = {name for name in drawn if name.startswith("compare-")}
     deep = (*(f"test_accuracy_at_{m}" for m in (10_000, 20_000, 30_000)), "train_accuracy_final")
+    deep = (*deep, "test_accuracy_untrained")
     deep = {f"compare-resnet18-cifar10-{quantity}" for quantity in deep}
     assert compared == deep | {f"compare-lenet-mnist-{quantity}" for quantity in AGAINST_DENSITY}
     shown = legend(drawn[f"compare-lenet-mnist-{EARLY_STOP}"])
     assert shown == ["iterative (2 replicates)", "one-shot (1 replicate)", "random reinit"]
     shown = legend(drawn["compare-resnet18-cifar10-test_accuracy_at_30000"])
     assert shown == ["1 replicate", "learning rate 0.1", "learning rate 0.01"]
+
+
+def test_networks_of_several_sizes_are_compared_by_their_number_of_weights(make_run, tmp_path):
+    for name, width in (("a", 1.0), ("b", 0.5), ("c", 1.0)):
+        make_run(tmp_path / name, rounds=2, recipe={"width": width}, arms=("ticket", "reinit"))
+    whole, half, other = read_runs([tmp_path / name for name in "abc"])
+    smaller = [dataclasses.replace(r, remaining=r.remaining // 2) for r in half.results]
+    half = dataclasses.replace(half, results=smaller)
+    kinds = {}
+    for runs in ((whole, half), (whole, other)):
+        points = [point for run in runs for point in level_points(run.name, run.results)]
+        drawn = {picture.name: picture for picture in comparisons(runs, points, [False, False])}
+        kinds[runs[1].name] = {name for name in drawn if name.endswith("_by_weights")}
+        if runs[1] is half:
+            with canvas.style():
+                axes = drawn[f"compare-lenet-mnist-{EARLY_STOP}_by_weights"].draw().axes[0]
+    assert kinds == {"b": {f"compare-lenet-mnist-{q}_by_weights" for q in LEADING}, "c": set()}
+    lines = [line.get_xdata() for line in axes.lines if len(line.get_xdata())]
+    tickets = [[r.remaining for r in run.results if r.arm in ("dense", "ticket")]
+               for run in (whole, half)]  # fmt: skip
+    assert list(lines[0]) == pytest.approx(tickets[0], rel=1e-4)
+    assert list(lines[2]) == pytest.approx(tickets[1], rel=1e-4)
+    assert axes.get_xlabel() == "weights remaining" and axes.xaxis_inverted()
+    assert {label.get_text() for label in axes.get_xticklabels()} >= {"200,000", "100,000"}
 
 
 def test_a_report_on_several_runs_begins_with_their_verdicts(make_run, tmp_path):
@@ -448,6 +475,13 @@ def test_the_papers_numbers_stand_only_beside_its_setting():
     assert "11.8%" in published(warm).found
 
 
+def test_the_accuracy_before_training_is_drawn_down_to_chance(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=1)
+    with canvas.style():
+        axes = pictures(tmp_path / "r")["r-test_accuracy_untrained"].draw().axes[0]
+    assert axes.get_ylim() == (0, 100)
+
+
 def test_what_an_earlier_version_did_not_measure_is_left_out(make_run, tmp_path):
     make_run(tmp_path / "old", rounds=1, replicates=2, older=lambda training: True)
     make_run(tmp_path / "mixed", rounds=1, replicates=2, older=lambda training: training.replicate)
@@ -478,8 +512,8 @@ def test_every_arm_is_drawn_with_how_many_replicates_are_behind_it(make_run, tmp
     )
     drawn = pictures(tmp_path / "all", tmp_path / "some")
     names = [arm.label for arm in ARMS.values()]
-    shown = legend(drawn[f"all-{EARLY_STOP}"])[: 2 + len(names)]
-    assert shown == ["2 replicates", "dense network", *names]
+    shown = legend(drawn[f"all-{EARLY_STOP}"])
+    assert shown[: 2 + len(names)] == ["2 replicates", "dense network", *names]
     # One replicate has no ticket yet: each arm says how many are behind it.
     assert legend(drawn[f"some-{EARLY_STOP}"])[:3] == [
         "dense network (3 replicates)", "tickets (2 replicates)", "random reinit (4 trainings)",
@@ -533,9 +567,9 @@ def test_figures_of_an_earlier_report_are_removed_and_nothing_else(make_run, tmp
     assert call(tmp_path / "r", f"--out={out}") == 0
     assert not {"old.png", "old.svg"} & {path.name for path in out.iterdir()}
     assert (out / "changed.svg").is_file() and (out / "own.png").is_file()
-    assert len([*out.glob("r-*.svg")]) == 9
+    assert len([*out.glob("r-*.svg")]) == 10
     listed = (out / "figures.sha256").read_text()
-    assert listed.count("\n") == 18 and "old" not in listed
+    assert listed.count("\n") == 20 and "old" not in listed
 
 
 def test_curves_are_drawn_of_the_levels_nearest_the_papers(make_run, tmp_path):
