@@ -24,10 +24,9 @@ from lth_tf.workflows.run_experiment import run_experiment
 
 RATES = {"prune_dense": 0.9, "prune_output": 0.9}
 FLAGS = (
-    "--strategy=at_init", "--rounds=2", *(f"--{name}={rate}" for name, rate in RATES.items()),
+    "--strategy=at_init", "--rounds=1", *(f"--{name}={rate}" for name, rate in RATES.items()),
     "--iterations=40", "--arms=ticket,inverted_mask", "--name=e",
 )  # fmt: skip
-TICKETS = [Training(0, level, "ticket") for level in (1, 2)]
 KERNELS = ("dense1/kernel", "dense2/kernel", "output/kernel")
 # The weights at 10, 3.16 and 1 % of all kernels.
 KEPT = {
@@ -50,7 +49,7 @@ def experiment_of(*arguments):
 def network_of(criterion, **fields):
     recipe = paper_recipe("lenet").override(criterion=criterion, scope="global", **RATES)
     fields = {"rounds": 2, "strategy": "at_init", **fields}
-    return Network(Experiment(recipe=recipe, **fields), ImageInfo((28, 28, 1), 10, 5_000, 1_000))
+    return Network(Experiment(recipe=recipe, **fields), ImageInfo((28, 28, 1), 10, 60_000, 10_000))
 
 
 @pytest.mark.parametrize("criterion", ["snip", "grasp", "synflow", "magnitude"])
@@ -64,31 +63,33 @@ def test_masks_are_made_of_theta_0_by_the_criterion_and_trained_as_tickets(
         ("dense", 266_200),
         ("inverted_mask_0", 26_620),
         ("ticket", 26_620),
-        ("inverted_mask_0", 2_662),
-        ("ticket", 2_662),
     ]
     images, labels = data.load("mnist_5k").examples
     theta = store.read_arrays(Training(0, 0, "dense"), "initial")
-    for training in TICKETS:
-        # Nothing need be finished for a mask, and it is the same each time.
-        again = prune(
-            training, network, Store(tmp_path / "empty"), lambda r: (images[r], labels[r])
-        )
-        found = ticket(store, training)
-        inverted = store.read_masks(Training(0, training.level, "inverted_mask_0"))
-        for name in KERNELS:
-            np.testing.assert_array_equal(found.masks[name], again[name])
-            np.testing.assert_array_equal(found.weights[name], theta[name] * again[name])
-        overlap = sum(int((inverted[name] & again[name]).sum()) for name in KERNELS)
-        assert overlap < 0.01 * sum(int(mask.sum()) for mask in again.values())
-        if criterion == "magnitude":
-            sizes = {name: np.abs(theta[name]) for name in KERNELS}
-            kept = min(sizes[name][again[name]].min() for name in KERNELS if again[name].any())
-            assert all((sizes[name][~again[name]] <= kept).all() for name in KERNELS)
+    # Nothing need be finished for a mask, and it is the same each time.
+    training, empty = Training(0, 1, "ticket"), Store(tmp_path / "empty")
+    again = prune(training, network, empty, lambda rows: (images[rows], labels[rows]))
+    found, inverted = ticket(store, training), store.read_masks(Training(0, 1, "inverted_mask_0"))
+    for name in KERNELS:
+        np.testing.assert_array_equal(found.masks[name], again[name])
+        np.testing.assert_array_equal(found.weights[name], theta[name] * again[name])
+    overlap = sum(int((inverted[name] & again[name]).sum()) for name in KERNELS)
+    # What SynFlow ranks in its later steps is not what it ranked before.
+    assert overlap < 26_620 / 2 if criterion == "synflow" else overlap == 0
+
+
+def test_each_level_has_the_largest_of_all_initial_weights(tmp_path):
+    network = network_of("magnitude")
+    theta = network.theta_0(0, Store(tmp_path))
+    sizes = np.concatenate([np.abs(theta[name]).ravel() for name in KERNELS])
+    for level, kept in ((1, 26_620), (2, 2_662)):
+        found = prune(Training(0, level, "ticket"), network, Store(tmp_path), take=None)
+        masks_of = np.concatenate([found[name].ravel() for name in KERNELS])
+        assert masks_of.sum() == kept and sizes[masks_of].min() >= sizes[~masks_of].max()
 
 
 def test_an_interrupted_run_continues_with_the_same_masks_and_bits(outcome, tmp_path):
-    network = network_of("synflow", rounds=1)
+    network = network_of("snip", rounds=1)
     recipe = network.experiment.recipe.override(
         dataset="mnist_5k", iterations=40, eval_every=20, validation_size=1_000
     )
