@@ -1,4 +1,4 @@
-"""Writes the README's tables that the program's registries make: python docs/make_tables.py."""
+"""Writes the pages' tables that the program's registries make: python docs/make_tables.py."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,21 @@ from pathlib import Path
 from lth_tf.arms import ARMS
 from lth_tf.studies import STUDIES
 
-README = Path(__file__).parents[1] / "README.md"
+DOCS = Path(__file__).parent
+PAGES = tuple(DOCS / name for name in ("methods.md", "studies.md"))
 _TABLE = re.compile(r"(<!-- (\w+): python docs/make_tables\.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main() -> None:
-    """Writes the tables into the page."""
-    README.write_text(page(), encoding="utf-8")
+    """Writes the tables into the pages."""
+    for path in PAGES:
+        path.write_text(page(path), encoding="utf-8")
 
 
-def page() -> str:
-    """Returns the README's text with its tables made anew."""
+def page(path: Path) -> str:
+    """Returns a page's text with its tables made anew."""
     tables = {"arms": _arms(), "studies": _studies()}
-    text = README.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     return _TABLE.sub(lambda found: found[1] + tables[found[2]] + found[3], text)
 
 

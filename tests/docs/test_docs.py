@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [DOCS.parent / "README.md", DOCS.parent / "runs/README.md", *sorted(DOCS.glob("*.md"))]
 _BLOCK = re.compile(r"^```python(?: file=(\S+))?\n(.*?)^```$", re.M | re.S)
 
 
@@ -33,9 +36,17 @@ def test_the_api_page_is_up_to_date(monkeypatch):
     assert (DOCS / "api.md").read_text(encoding="utf-8") == make_api.page()
 
 
-def test_the_readmes_tables_are_up_to_date(monkeypatch):
+def test_the_tables_of_arms_and_studies_are_up_to_date(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS))
     import make_tables
 
-    assert make_tables.README.read_text(encoding="utf-8") == make_tables.page()
-    assert "| `random_mask_reinit` |" in make_tables.page()
+    for path in make_tables.PAGES:
+        assert path.read_text(encoding="utf-8") == make_tables.page(path)
+    text = "".join(map(make_tables.page, make_tables.PAGES))
+    assert "| `random_mask_reinit` |" in text and "| `connectivity` |" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_pages_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert link.startswith("http") or (page.parent / link).exists(), link
