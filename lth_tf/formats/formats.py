@@ -31,7 +31,7 @@ from lth_tf.formats.source import Source
 from lth_tf.registry import Registry
 
 if TYPE_CHECKING:
-    from lth_tf.formats.fresh import Network
+    from lth_tf.formats.fresh import Logits
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Format:
     entry: str
     usage: str
     write: Callable[[Source, Path], str | None]
-    load: "Callable[[str, int, bool], Network]"
+    load: "Callable[[str, int, bool], Logits]"
     missing: tuple[str, ...] = ()
     place: int = 1_000
 

@@ -19,10 +19,10 @@ _BATCH = 500  # images at a time
 _ROUNDS = 7  # in which all files are timed in turn
 _SECONDS = 0.05  # at least, of each file in each round
 
-Network = Callable[[np.ndarray], np.ndarray]
+Logits = Callable[[np.ndarray], np.ndarray]
 
 
-def loader(name: str, source: str) -> Callable[[str, int, bool], Network]:
+def loader(name: str, source: str) -> Callable[[str, int, bool], Logits]:
     """Returns a format's function `load`.
 
     Args:
@@ -35,7 +35,7 @@ def loader(name: str, source: str) -> Callable[[str, int, bool], Network]:
     return names[name]
 
 
-def logits(network: Network, images: np.ndarray) -> np.ndarray:
+def logits(network: Logits, images: np.ndarray) -> np.ndarray:
     """Returns a network's logits, [n, classes], of images, [n, height, width, channels].
 
     Args:
@@ -46,7 +46,7 @@ def logits(network: Network, images: np.ndarray) -> np.ndarray:
     return np.concatenate([network(part) for part in parts])
 
 
-def median_times(networks: list[Network], images: np.ndarray) -> list[float]:
+def median_times(networks: list[Logits], images: np.ndarray) -> list[float]:
     """Returns the median seconds that each network takes for the images, from array to array.
 
     Args:

@@ -9,7 +9,7 @@ from lth_tf.formats.tensorflow_files import writing
 if TYPE_CHECKING:
     import tf_keras as keras
 
-    from lth_tf.formats.fresh import Network
+    from lth_tf.formats.fresh import Logits
 
 
 def export_keras(model: "keras.Model", path: Path) -> None:
@@ -29,7 +29,7 @@ def export_keras(model: "keras.Model", path: Path) -> None:
         model.save(path, save_format="keras")
 
 
-def load_keras(path: str, threads: int, trained: bool) -> "Network":
+def load_keras(path: str, threads: int, trained: bool) -> "Logits":
     """Loads a Keras file, compiled as one function; see `Format`."""
     import tensorflow as tf
     import tf_keras as keras

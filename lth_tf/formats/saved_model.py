@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     import tf_keras as keras
 
-    from lth_tf.formats.fresh import Network
+    from lth_tf.formats.fresh import Logits
 
 
 def serving(model: "keras.Model") -> "tf.Module":
@@ -114,7 +114,7 @@ def _save(module: "tf.Module", folder: Path) -> None:
         tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.serve})
 
 
-def load_saved_model(path: str, threads: int, trained: bool) -> "Network":
+def load_saved_model(path: str, threads: int, trained: bool) -> "Logits":
     """Loads a SavedModel; see `Format`."""
     import tensorflow as tf
 

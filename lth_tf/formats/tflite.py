@@ -19,7 +19,7 @@ from lth_tf.formats.saved_model import serving
 if TYPE_CHECKING:
     import tf_keras as keras
 
-    from lth_tf.formats.fresh import Network
+    from lth_tf.formats.fresh import Logits
 
 _ROUNDING = 1e-4  # of the largest logit: other sums of the same products, in float32
 _PROBES = 8  # images
@@ -115,7 +115,7 @@ def _logits(content: bytes, images: np.ndarray) -> tuple[np.ndarray | None, str]
         return None, " ".join(str(error).split())
 
 
-def load_tflite(path: str, threads: int, trained: bool) -> "Network":
+def load_tflite(path: str, threads: int, trained: bool) -> "Logits":
     """Loads a TFLite file in the default interpreter, with its default delegate; see `Format`."""
     import tensorflow as tf
 

@@ -23,7 +23,7 @@ from lth_tf.recipe import Recipe
 if TYPE_CHECKING:
     import tf_keras as keras
 
-    from lth_tf.formats.fresh import Network
+    from lth_tf.formats.fresh import Logits
 
 _WAY_OUT = "build the model yourself, then call ticket.apply(your_model)"
 
@@ -207,7 +207,7 @@ def _check_model(model: "keras.Model", weights: Arrays) -> None:
             raise UserError(f"{name}: the ticket has this weight, the model has not")
 
 
-def load_ticket(path: str, threads: int, trained: bool) -> "Network":
+def load_ticket(path: str, threads: int, trained: bool) -> "Logits":
     """Loads a ticket and builds its network, compiled as one function; see `Format`."""
     import tensorflow as tf
 
