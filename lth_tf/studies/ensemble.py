@@ -226,8 +226,7 @@ def _draw(rows: Sequence[Vote]) -> Figure:
     for number, (name, group) in enumerate(groups.items()):
         # Side by side, where several groups have as many members.
         aside = 0.05 * (number - (len(groups) - 1) / 2)
-        look = number % len(canvas.COLOURS)
-        style = {"color": canvas.COLOURS[look], "marker": canvas.MARKERS[look]}
+        style = canvas.look(number)
         sizes = [vote.size + aside for vote in group]
         means = [100 * vote.accuracy for vote in group]
         axes.plot(sizes, means, label=name, **style)

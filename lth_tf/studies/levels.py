@@ -111,8 +111,7 @@ def draw_against_density(
         title: what they are.
     """
     for number, (label, values) in enumerate(lines.items()):
-        look = number % len(canvas.COLOURS)
-        style = {"color": canvas.COLOURS[look], "marker": canvas.MARKERS[look]}
+        style = canvas.look(number)
         densities = sorted(values, reverse=True)
         where = [100 * density for density in densities]
         axes.plot(where, [statistics.fmean(values[d]) for d in densities], label=label, **style)

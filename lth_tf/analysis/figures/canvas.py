@@ -221,6 +221,15 @@ def logarithmic_y(axes: Axes, values: Sequence[float]) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
+def look(place: int) -> dict[str, object]:
+    """Returns the colour and marker of the line at a place among others, for matplotlib.
+
+    No two of 49 are alike: where colours begin again, each has another marker.
+    """
+    again, colour = divmod(place, len(COLOURS))
+    return {"color": COLOURS[colour], "marker": MARKERS[(colour + again) % len(MARKERS)]}
+
+
 def visible(label: str) -> str:
     """Returns a label that a legend shows: it leaves out those that begin with an underscore."""
     return f"\u200b{label}" if label.startswith("_") else label

@@ -135,13 +135,12 @@ def _size(run: Run) -> int:
 def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
     """Returns a line for each run's tickets and, dotted in the same colour, for its controls."""
     called = labels(runs)
-    styles = itertools.cycle(zip(canvas.COLOURS, canvas.MARKERS, strict=True))
     lines = []
     controls = in_order({point.arm for point in points} - {DENSE, TICKET})
-    for run, (colour, marker) in zip(runs, styles, strict=False):
+    for place, run in enumerate(runs):
         of_run = [point for point in points if point.run == run.name]
         dense = [point for point in of_run if point.arm == DENSE]
-        style = {"color": colour, "marker": marker}
+        style = canvas.look(place)
         tickets = [point for point in of_run if point.arm == TICKET]
         count = count_of([*dense, *tickets])
         lines.append(Line(canvas.visible(called[run.name]), [*dense, *tickets], style, count=count))
@@ -149,7 +148,8 @@ def _run_lines(runs: Sequence[Run], points: Sequence[Point]) -> list[Line]:
             of_arm = [point for point in of_run if point.arm == arm]
             if of_arm:
                 before = dense if of_arm[0].level else []
-                lines.append(Line("", [*before, *of_arm], _hollow(arm, colour), banded=False))
+                hollow = _hollow(arm, style["color"])
+                lines.append(Line("", [*before, *of_arm], hollow, banded=False))
     return lines + [Line(label_of(arm), [], _hollow(arm, canvas.GREY)) for arm in controls]
 
 

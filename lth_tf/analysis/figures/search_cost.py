@@ -96,8 +96,7 @@ def _draw(
     for axes, (density, runs) in zip(rows, panels.items(), strict=True):
         for place, (run, called) in enumerate(labels.items()):
             style = {
-                "color": canvas.COLOURS[place % len(canvas.COLOURS)],
-                "marker": canvas.MARKERS[place % len(canvas.MARKERS)],
+                **canvas.look(place),
                 "linestyle": "",
                 "label": canvas.visible(called),
             }
