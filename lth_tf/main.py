@@ -18,7 +18,7 @@ from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
 from lth_tf.recipe import Recipe
-from lth_tf.runs.experiment import AT_INIT, EARLY_BIRD, Experiment, strategies
+from lth_tf.runs.experiment import AT_INIT, EARLY_BIRD, ONE_SHOT, Experiment, strategies
 from lth_tf.terminal import Terminal
 from lth_tf.training.mask_schedules import MASK_SCHEDULES
 
@@ -123,7 +123,7 @@ def _strategy_help() -> str:
     """Returns the help of `--strategy`, that of the mask schedules among it."""
     known = {
         "iterative": "each level's ticket is pruned to the next",
-        "one_shot": "the dense network is pruned once to each level's density",
+        ONE_SHOT: "the dense network is pruned once to each level's density",
         AT_INIT: "the initial weights are pruned to each level's density before anything is "
         "trained, all kernels together unless --scope is given",
         EARLY_BIRD: "the dense network is pruned while it trains, as soon as masks hardly change "
@@ -288,13 +288,13 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         should_stop=terminal.should_stop,
-        flags=[flag.serialize() for flag in _given(values)],
+        flags=[flag.serialize() for flag in _present(values)],
         console=console,
         on_log_file=terminal.send_chatter_to,
     )
 
 
-def _given(values: flags.FlagValues) -> list[flags.Flag]:
+def _present(values: flags.FlagValues) -> list[flags.Flag]:
     aliases = {alias for names in _ALIASES.values() for alias in names}
     return [values[name] for name in sorted(values) if values[name].present and name not in aliases]
 

@@ -15,7 +15,7 @@ from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.recipe import Recipe
 from lth_tf.registry import Registry
-from lth_tf.runs.experiment import DENSE, TICKET, Experiment, Training
+from lth_tf.runs.experiment import DENSE, ONE_SHOT, TICKET, Experiment, Training
 from lth_tf.training.initial_state import Keep
 
 if TYPE_CHECKING:
@@ -235,5 +235,5 @@ def iterations_before(training: Training, experiment: Experiment) -> int:
         return 0
     if not rewinding_for(training, experiment).keeps_weights:
         return 0
-    parents = 1 if experiment.strategy == "one_shot" else training.level
+    parents = 1 if experiment.strategy == ONE_SHOT else training.level
     return parents * experiment.recipe.iterations

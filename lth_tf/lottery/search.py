@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lth_tf.errors import UserError
 from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.pruning.masks import Masks, counts_after
-from lth_tf.runs.experiment import DENSE, EARLY_BIRD, TICKET, Experiment, Training
+from lth_tf.runs.experiment import DENSE, EARLY_BIRD, ONE_SHOT, TICKET, Experiment, Training
 from lth_tf.training.early_bird import EarlyBird, drawn_at, drawn_masks
 from lth_tf.training.initial_state import Keep
 
@@ -122,7 +122,7 @@ def check_search(experiment: Experiment) -> None:
     recipe, strategy = experiment.recipe, experiment.strategy
     rewinding, until = rewinding_of(recipe), recipe.search_iterations
     wanted = f"--search_iterations={until}" if until else f"--strategy={strategy}"
-    if until and strategy not in ("iterative", "one_shot"):
+    if until and strategy not in ("iterative", ONE_SHOT):
         raise UserError(
             f"--search_iterations={until}: must be left out with --strategy={strategy}, which "
             "prunes no finished training"

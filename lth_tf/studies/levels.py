@@ -1,7 +1,7 @@
 """What studies share that go from level to level: which trainings, rows in groups, figures."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,6 +50,31 @@ def mean_text(rows: Sequence[Any], name: str, form: str = ".4f") -> str:
     """Writes the mean of a field, with a format; nothing where a row has none."""
     value = mean(rows, name)
     return "" if value is None else format(value, form)
+
+
+def mean_of(values: np.ndarray) -> float | None:
+    """Returns the mean of an array; None of an empty one."""
+    return float(values.mean(dtype=np.float64)) if values.size else None
+
+
+def reaches(networks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, float]:
+    """Returns the largest magnitude by name, over several networks; not 0, as histograms need."""
+    found: dict[str, float] = {}
+    for arrays in networks:
+        for name, array in arrays.items():
+            found[name] = max(found.get(name, 0.0), float(np.abs(array).max())) or 1.0
+    return found
+
+
+def histogram(values: np.ndarray, reach: float, bins: int) -> tuple[int, ...]:
+    """Counts values in bins of equal width.
+
+    Args:
+        values: of any shape.
+        reach: the bins are from -reach to reach.
+        bins: how many there are.
+    """
+    return tuple(map(int, np.histogram(values, np.linspace(-reach, reach, bins + 1))[0]))
 
 
 def short(layer: str) -> str:

@@ -16,9 +16,12 @@ from lth_tf.studies.levels import (
     dense_and_tickets,
     draw_histograms,
     grouped,
+    histogram,
     lacks_tickets,
     mean,
+    mean_of,
     mean_text,
+    reaches,
     short,
 )
 
@@ -104,15 +107,11 @@ class WeightMovement(Study):
         rows: list[Movement] = []
         trainings = dense_and_tickets(run)
         moved = {each: _moved(run, each) for each in trainings if not each.level}
-        reach: dict[str, float] = {}
-        for of_dense in moved.values():
-            for name, movement in of_dense.items():
-                reach[name] = max(reach.get(name, 0.0), float(np.abs(movement).max())) or 1.0
+        reach = reaches(moved.values())
         for training in trainings:
             initial, final = run.initial_weights(training), run.weights(training)
             for name, mask in run.masks(training).items():
                 dense = moved[training.dense][name]
-                bins = np.linspace(-reach[name], reach[name], _BINS + 1)
                 rows.append(
                     Movement(
                         replicate=training.replicate,
@@ -122,7 +121,7 @@ class WeightMovement(Study):
                         **_of_dense(dense, mask),
                         **_of_ticket(initial[name][mask], final[name][mask]),
                         reach=reach[name],
-                        histogram=tuple(map(int, np.histogram(dense[mask], bins)[0])),
+                        histogram=histogram(dense[mask], reach[name], _BINS),
                     )
                 )
         return rows
@@ -187,18 +186,14 @@ def away_from_zero(initial: np.ndarray, final: np.ndarray) -> np.ndarray:
 
 def _of_dense(moved: np.ndarray, mask: np.ndarray) -> dict[str, float | None]:
     parts = {"dense_kept": moved[mask], "dense_others": moved[~mask]}
-    distances = {name: _mean(np.abs(part)) for name, part in parts.items()}
-    return distances | {f"{name}_away": _mean(part > 0) for name, part in parts.items()}
+    distances = {name: mean_of(np.abs(part)) for name, part in parts.items()}
+    return distances | {f"{name}_away": mean_of(part > 0) for name, part in parts.items()}
 
 
 def _of_ticket(initial: np.ndarray, final: np.ndarray) -> dict[str, float | None]:
     moved = away_from_zero(initial, final)
     return {
-        "distance": _mean(np.abs(moved)),
-        "away": _mean(moved > 0),
-        "sign_changes": _mean(initial * final < 0),
+        "distance": mean_of(np.abs(moved)),
+        "away": mean_of(moved > 0),
+        "sign_changes": mean_of(initial * final < 0),
     }
-
-
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean(dtype=np.float64)) if values.size else None

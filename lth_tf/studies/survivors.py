@@ -9,16 +9,19 @@ import numpy as np
 
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.table import Table
-from lth_tf.runs.experiment import Training
+from lth_tf.runs.experiment import DENSE, Training
 from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
 from lth_tf.studies.levels import (
     dense_and_tickets,
     draw_histograms,
     grouped,
+    histogram,
     lacks_tickets,
     mean,
+    mean_of,
     mean_text,
+    reaches,
     short,
 )
 
@@ -96,12 +99,7 @@ class Survivors(Study):
         """See `Study`."""
         rows = []
         replicates = sorted({result.replicate for result in run.results})
-        reach: dict[str, float] = {}
-        for replicate in replicates:
-            initial = run.initial_weights(Training(replicate, 0, "dense"))
-            for name, weight in initial.items():
-                # A kernel of zeros alone has a histogram too.
-                reach[name] = max(reach.get(name, 0.0), float(np.abs(weight).max())) or 1.0
+        reach = reaches(run.initial_weights(Training(each, 0, DENSE)) for each in replicates)
         for training in dense_and_tickets(run):
             rows += _survivals(run, training, reach)
         return rows
@@ -154,7 +152,6 @@ def _survivals(run: "OpenedRun", training: Training, reach: dict[str, float]) ->
     rows = []
     for name, mask in after.items():
         pruned = before[name] & ~mask
-        bins = np.linspace(-reach[name], reach[name], _BINS + 1)
         rows.append(
             Survival(
                 replicate=training.replicate,
@@ -166,11 +163,11 @@ def _survivals(run: "OpenedRun", training: Training, reach: dict[str, float]) ->
                 final_survivors=_magnitude(final[name], mask),
                 final_pruned=_magnitude(final[name], pruned),
                 reach=reach[name],
-                histogram=tuple(map(int, np.histogram(initial[name][mask], bins)[0])),
+                histogram=histogram(initial[name][mask], reach[name], _BINS),
             )
         )
     return rows
 
 
 def _magnitude(weight: np.ndarray, mask: np.ndarray) -> float | None:
-    return float(np.abs(weight[mask]).mean(dtype=np.float64)) if mask.any() else None
+    return mean_of(np.abs(weight[mask]))
