@@ -1,4 +1,4 @@
-"""python -m lth_tf.bench: measures the speed of training beside Keras and PyTorch."""
+"""python -m lth_tf.bench: measures the speed of training beside Keras, PyTorch and JAX."""
 
 import functools
 import json
@@ -10,13 +10,16 @@ from typing import Any
 from absl import flags
 
 from lth_tf import commandline
+from lth_tf.benchmark.contest import NAMES, hold
+from lth_tf.benchmark.host import ContestantError
 from lth_tf.errors import UserError
 from lth_tf.paper.recipes import RECIPES
 from lth_tf.recipe import PRECISIONS
 from lth_tf.terminal import Terminal
 
 USAGE = """\
-Measures training: Keras with tfmot's pruning, Keras, PyTorch where it is installed, and lth_tf.
+Measures training: Keras with tfmot's pruning, Keras, PyTorch and JAX where they are installed, and
+lth_tf; each in a process of its own, in turn.
 
   python -m lth_tf.bench
   python -m lth_tf.bench --model=lenet,resnet18 --precision=mixed_bfloat16 --json
@@ -48,11 +51,17 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     flags.DEFINE_enum(
         "xla", "auto", ["auto", "on", "off"], "Compile lth_tf's training with XLA.", **common
     )
-    flags.DEFINE_integer("threads", 0, "Threads of each; 0 leaves it to TensorFlow.", **common)
+    flags.DEFINE_integer(
+        "threads", 0, "Threads of each; 0 for as many as there are cores.",
+        lower_bound=0, **common,
+    )  # fmt: skip
+    flags.DEFINE_list(
+        "contestants", [*NAMES], f"Which to measure beside lth_tf, of {', '.join(NAMES)}.", **common
+    )
     flags.DEFINE_bool("json", False, "Print JSON instead of tables.", **common)
     return {
         "Training": ["model", "precision", "dataset", "data_dir", "xla"],
-        "Measurement": ["iterations", "repetitions", "threads", "json"],
+        "Measurement": ["contestants", "iterations", "repetitions", "threads", "json"],
     }
 
 
@@ -69,25 +78,28 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
                 f"--model={model}: must be one of {', '.join(RECIPES)}; a network of one's "
                 "own cannot be measured"
             )
+    contestants = values["contestants"].value
+    for name in contestants:
+        if name not in NAMES:
+            raise UserError(f"--contestants={name}: must be one of {', '.join(NAMES)}")
     from rich.console import Console
 
-    from lth_tf.benchmark.contest import hold
+    from lth_tf.benchmark.prepare import make_task
     from lth_tf.benchmark.report import contest_table, contests_json
-    from lth_tf.benchmark.task import make_task
     from lth_tf.lottery.progress import make_console
-    from lth_tf.training.distribution import set_threads, use_gpus_sparingly
 
-    set_threads(values["threads"].value)
-    use_gpus_sparingly()
     contests = []
-    settings = ("precision", "iterations", "dataset", "data_dir", "xla")
+    settings = ("precision", "iterations", "dataset", "data_dir", "xla", "threads")
     with Console(file=terminal.errors).status("starting") as status:
         for model in names:
-            with tempfile.TemporaryDirectory() as scratch:
+            with tempfile.TemporaryDirectory() as folder:
                 present = {name: values[name].value for name in settings}
-                task = make_task(model, Path(scratch), **present)
+                task = make_task(model, Path(folder), **present)
                 on_turn = functools.partial(_show, status, model)
-                contests.append(hold(task, values["repetitions"].value, on_turn))
+                try:
+                    contests.append(hold(task, values["repetitions"].value, on_turn, contestants))
+                except ContestantError as error:
+                    raise UserError(f"--model={model}: cannot be measured: {error}") from None
             if not values["json"].value:
                 make_console().print(contest_table(contests[-1]))
     if values["json"].value:

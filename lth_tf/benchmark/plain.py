@@ -1,4 +1,4 @@
-"""Contestants (a) and (b): plain Keras `fit`, with tfmot's pruning and without."""
+"""Keras's contestants: plain `fit`, with tfmot's pruning and without."""
 
 import contextlib
 import time
@@ -14,6 +14,7 @@ from lth_tf.benchmark.times import Times, add_validation
 from lth_tf.data.augmentations import augmentation
 from lth_tf.pruning.wrapper import is_maskable
 from lth_tf.recipe import Recipe
+from lth_tf.training.distribution import set_threads, use_gpus_sparingly
 from lth_tf.training.trainer import build_model
 
 _SPARSITY = 0.8
@@ -34,17 +35,19 @@ class PlainFit:
             pruned: whether kernels are wrapped by tfmot, with its callback.
         """
         self.title = "Keras fit with tfmot's pruning" if pruned else "Keras fit"
+        set_threads(task.threads)
+        use_gpus_sparingly()
         self._task = task
         self._pruned = pruned
         recipe = task.recipe
         with _policy(recipe.precision):
-            model = build_model(recipe, task.data.info, seed=0)
+            model = build_model(recipe, task.info, seed=0)
             if pruned:
                 model = keras.models.clone_model(model, clone_function=_prunable)
             model.compile(_optimizer(recipe), keras.losses.SparseCategoricalCrossentropy(True))
         self._model = model
-        self._images = tf.constant(task.data.train_images)
-        self._labels = tf.constant(task.data.train_labels)
+        self._images = tf.constant(task.images)
+        self._labels = tf.constant(task.labels)
         # The same layers, so that accuracy is measured here alone: `fit` would in training as well.
         self._evaluated = keras.Model(model.inputs, model.outputs)
         self._evaluated.compile(
@@ -71,7 +74,6 @@ class PlainFit:
         return add_validation(seconds, self.validate, task.recipe.eval_every)
 
     def _batches(self) -> tf.data.Dataset:
-        rows = self._task.order.batches(0, self._task.warm_up + self._task.iterations)
         augment = augmentation(self._task.recipe.augment)
         draws = [self._task.recipe.batch_size, augment.draws]
 
@@ -81,7 +83,7 @@ class PlainFit:
                 images = augment(images, tf.random.uniform(draws))
             return images, tf.gather(self._labels, rows)
 
-        batches = tf.data.Dataset.from_tensor_slices(rows)
+        batches = tf.data.Dataset.from_tensor_slices(self._task.batches)
         return batches.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 

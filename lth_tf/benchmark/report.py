@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from lth_tf.benchmark.contest import Contest, has_torch
+from lth_tf.benchmark.contest import Contest
 from lth_tf.benchmark.task import VALIDATION_BATCH
 from lth_tf.runs.provenance import describe_start
 from lth_tf.runs.settings import Settings
@@ -60,17 +60,24 @@ def contests_json(contests: Sequence[Contest], flags: Sequence[str]) -> dict[str
         flags: the command line's flags.
     """
     start = describe_start(flags, Settings(), gpu_names())
-    start["versions"]["torch"] = importlib.metadata.version("torch") if has_torch() else None
+    start["versions"] |= {name: _version(name) for name in ("torch", "jax", "optax")}
     return {**start, "contests": [_contest_json(contest) for contest in contests]}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _contest_json(contest: Contest) -> dict[str, Any]:
     return {
         "recipe": contest.task.recipe.to_json(),
-        "data": contest.task.data.name,
+        "data": contest.task.recipe.dataset,
         "iterations": contest.task.iterations,
         "xla": contest.xla,
-        "threads": contest.threads,
+        "threads": contest.task.threads,
         "operations_per_iteration": contest.operations,
         "matrix_multiply_operations_per_second": contest.rate,
         "chunk_share_of_rate": contest.share,
@@ -86,6 +93,7 @@ def _contest_json(contest: Contest) -> dict[str, Any]:
             }
             for name, timing in contest.timings.items()
         },
+        "not_measured": contest.absent,
     }
 
 
@@ -96,8 +104,8 @@ def _notes(contest: Contest) -> Iterator[str]:
         f"Medians of {repetitions} x {task.iterations:,} iterations, the contestants in turn, "
         "after a warm-up each time. All: "
         f"batch {recipe.batch_size}, {recipe.optimizer}, augmentation {recipe.augment}, weight "
-        f"decay {recipe.weight_decay:g}, {contest.threads} threads, the same batches of "
-        f"{task.data.name} images in memory."
+        f"decay {recipe.weight_decay:g}, {task.threads} threads, the same batches of "
+        f"{recipe.dataset} images in memory, each in a process of its own on the same cores."
     )
     yield (
         f"ms/iteration: lth_tf (XLA {'on' if contest.xla else 'off'}) validates "
@@ -109,7 +117,8 @@ def _notes(contest: Contest) -> Iterator[str]:
     yield (
         f"With validation: to the others is added 1/{recipe.eval_every} of one validation of as "
         f"many examples, timed in each repetition, in batches of {VALIDATION_BATCH} (Keras: "
-        "evaluate; PyTorch: no gradients). The rest of what lth_tf does they still do not do."
+        "evaluate; PyTorch: no gradients; JAX: one compiled loop). The rest of what lth_tf does "
+        "they still do not do."
     )
     yield (
         f"An iteration takes {contest.operations / 1e6:,.0f} MFLOP (6 x multiply-adds x batch, "
@@ -117,5 +126,5 @@ def _notes(contest: Contest) -> Iterator[str]:
         f"{contest.share:.0%} of the {contest.rate / 1e9:,.0f} GFLOP/s of this machine's float32 "
         "matrix product."
     )
-    if not has_torch():
-        yield "PyTorch is not installed; pip install 'lth_tf[bench]' adds it to the comparison."
+    for name, reason in contest.absent.items():
+        yield f"{name} is not in the table: {reason}."

@@ -1,4 +1,4 @@
-"""Contestants (d) and (e): this project's training, whole, and its compiled chunk alone."""
+"""This project's contestants: a training, whole, and its compiled chunk alone."""
 
 import functools
 import os
@@ -13,6 +13,7 @@ import tensorflow as tf
 from rich.console import Console
 
 from lth_tf import data
+from lth_tf.benchmark.prepare import order_of
 from lth_tf.benchmark.task import Task
 from lth_tf.benchmark.times import Times
 from lth_tf.lottery.network import Network
@@ -21,6 +22,8 @@ from lth_tf.lottery.worker import Worker
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
+from lth_tf.training.arithmetic import multiply_rate, training_operations
+from lth_tf.training.distribution import set_threads, use_gpus_sparingly
 from lth_tf.training.measure import MetricsRow
 from lth_tf.training.trainer import Trainer, build_model
 
@@ -41,11 +44,13 @@ class Whole:
 
     def __init__(self, task: Task) -> None:
         """Builds the model, as a run does."""
+        set_threads(task.threads)
+        use_gpus_sparingly()
         self._task = task
         self._folder = tempfile.TemporaryDirectory()
         recipe = task.recipe.override(eval_every=task.chunk)
         experiment = Experiment(recipe=recipe, rounds=0)
-        network = Network(experiment, data.info(task.recipe.dataset, task.data_dir))
+        network = Network(experiment, task.info)
         self._store = Store(Path(self._folder.name))
         self._settings = Settings(data_dir=task.data_dir, xla=task.xla)
         self._worker = _TimedWorker(network, self._store, self._settings)
@@ -143,17 +148,22 @@ class Chunk:
 
     Attributes:
         title: what it is, for a person.
-        xla: whether it is compiled with XLA.
     """
 
     title = "lth_tf, compiled chunk alone"
 
     def __init__(self, task: Task) -> None:
         """Builds the model."""
-        build = functools.partial(build_model, task.recipe, task.data.info)
+        set_threads(task.threads)
+        use_gpus_sparingly()
+        build = functools.partial(build_model, task.recipe, task.info)
         strategy = tf.distribute.get_strategy()
-        trainer = Trainer(task.recipe, build, task.data, strategy, task.xla)
-        self.xla = trainer.xla
+        examples = data.load(task.recipe.dataset, task.data_dir)
+        trainer = Trainer(task.recipe, build, examples, strategy, task.xla)
+        self._facts = {
+            "xla": trainer.xla,
+            "operations": task.recipe.batch_size * training_operations(trainer.model),
+        }
         self._task = task
         self._model = trainer.model
         self._model.optimizer.build(self._model.trainable_variables)
@@ -162,10 +172,18 @@ class Chunk:
         """Returns the seconds of an iteration."""
         counted, length = self._task.chunks, self._task.chunk
         ends = [length * (i + 1) for i in range(counted + 1)]
-        chunks = iter(list(self._task.order.dataset(0, ends)))
+        chunks = iter(list(order_of(self._task).dataset(0, ends)))
         train = self._model.make_train_function()
         float(train(chunks)["loss"])
         began = time.perf_counter()
         losses = [train(chunks)["loss"] for _ in range(counted)]
         float(losses[-1])
         return Times((time.perf_counter() - began) / (counted * length), None)
+
+    def facts(self) -> dict[str, int]:
+        """Returns whether XLA compiles it, and the float operations of an iteration."""
+        return self._facts
+
+    def multiply_rate(self) -> float:
+        """Returns float operations per second of a float32 matrix product."""
+        return multiply_rate()

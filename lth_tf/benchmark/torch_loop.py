@@ -1,52 +1,56 @@
-"""Contestant (c): PyTorch in eager mode, masks multiplied in."""
+"""PyTorch's contestants: its usual loop, that loop with a fused optimizer, and torch.compile."""
 
 import time
 from collections.abc import Iterator
 
 import numpy as np
-import tf_keras as keras
 import torch
 from torch.nn import functional
 
-from lth_tf.benchmark.task import VALIDATION_BATCH, Task, threads
+from lth_tf.benchmark.task import VALIDATION_BATCH, Task
 from lth_tf.benchmark.times import Times, add_validation
 from lth_tf.benchmark.torch_network import TorchNetwork
-from lth_tf.pruning.kernels import kernels
 from lth_tf.recipe import Recipe
-from lth_tf.training.trainer import build_model
 
 _LAYOUTS = {"channels first": torch.contiguous_format, "channels last": torch.channels_last}
 _PRECISIONS = {"mixed_bfloat16": torch.bfloat16, "mixed_float16": torch.float16}
 _PADDING = 4
+_EPSILON = 1e-7  # Keras's, for Adam
 
 
-class Eager:
+class TorchLoop:
     """The usual training loop; of the two layouts of images in memory, the faster.
 
     Attributes:
         title: what it is, for a person.
     """
 
-    def __init__(self, task: Task) -> None:
-        """Makes the network, and chooses its layout by a short trial of each."""
-        torch.set_num_threads(threads())
-        self._task = task
+    def __init__(self, task: Task, fused: bool = False, compiled: bool = False) -> None:
+        """Makes the network, and chooses its layout by a short trial of each.
+
+        Args:
+            task: what to train.
+            fused: whether the optimizer updates all weights in one operation.
+            compiled: whether `torch.compile` compiles the network.
+        """
+        torch.set_num_threads(task.threads)
+        self._task, self._fused, self._compiled = task, fused, compiled
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._images, self._labels = self._put(task.data.train_images, task.data.train_labels)
+        self._images, self._labels = self._put(task.images, task.labels)
         self._validation = self._put(*task.validation)
         self._half = _PRECISIONS.get(task.recipe.precision)
-        recipe = task.recipe
-        model = build_model(recipe, task.data.info, seed=0)
-        convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
+        convolutional = any(layer.kind == "Conv2D" for layer in task.layers)
         layouts = list(_LAYOUTS) if convolutional else ["channels first"]
         trials = {}
         for layout in layouts:
-            self._start(model, layout)
+            self._start(layout)
             self._seconds(2)
             trials[layout] = self._seconds(max(2, task.warm_up))
         chosen = min(trials, key=trials.__getitem__)
-        self._start(model, chosen)
-        self.title = "PyTorch eager, masked" + (f", {chosen}" if convolutional else "")
+        self._start(chosen)
+        parts = ["PyTorch", "torch.compile" if compiled else "eager"]
+        parts += ["fused optimizer"] * fused + [chosen] * convolutional
+        self.title = f"{parts[0]} {', '.join(parts[1:])}"
         self.validate()  # to warm up
 
     def validate(self) -> tuple[float, float]:
@@ -71,15 +75,16 @@ class Eager:
         return add_validation(seconds, self.validate, self._task.recipe.eval_every)
 
     def _put(self, images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        images, labels = torch.from_numpy(images), torch.from_numpy(labels).long()
+        images, labels = torch.tensor(images), torch.tensor(labels).long()
         return images.to(self._device), labels.to(self._device)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device, self._half, enabled=self._half is not None)
 
-    def _start(self, model: keras.Model, layout: str) -> None:
-        self._network = TorchNetwork(model, _LAYOUTS[layout]).to(self._device)
-        self._optimizer = _optimizer(self._task.recipe, self._network)
+    def _start(self, layout: str) -> None:
+        network = TorchNetwork(self._task.layers, _LAYOUTS[layout]).to(self._device)
+        self._optimizer = _optimizer(self._task.recipe, network, self._fused)
+        self._network = torch.compile(network) if self._compiled else network
 
     def _seconds(self, iterations: int) -> float:
         scaler = torch.amp.GradScaler(self._device, enabled=self._half is torch.float16)
@@ -96,7 +101,7 @@ class Eager:
         return time.perf_counter() - began
 
     def _batches(self, iterations: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        rows = torch.from_numpy(self._task.order.batches(0, iterations)).to(self._device)
+        rows = torch.from_numpy(self._task.batches[:iterations]).to(self._device)
         augmented = self._task.recipe.augment == "flip_crop"
         for batch in rows:
             images = self._images[batch]
@@ -107,16 +112,16 @@ class Eager:
             torch.cuda.synchronize()
 
 
-def _optimizer(recipe: Recipe, network: TorchNetwork) -> torch.optim.Optimizer:
+def _optimizer(recipe: Recipe, network: TorchNetwork, fused: bool) -> torch.optim.Optimizer:
     parameters = list(network.parameters())
     groups = [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.dim() <= 1]},
     ]
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, recipe.learning_rate)
+        return torch.optim.Adam(groups, recipe.learning_rate, eps=_EPSILON, fused=fused)
     momentum = 0.9 if recipe.optimizer == "momentum" else 0.0
-    return torch.optim.SGD(groups, recipe.learning_rate, momentum)
+    return torch.optim.SGD(groups, recipe.learning_rate, momentum, fused=fused)
 
 
 def _flip_crop(images: torch.Tensor) -> torch.Tensor:
