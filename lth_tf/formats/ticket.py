@@ -157,16 +157,16 @@ class Ticket:
         Raises:
             UserError: if the model does not fit, which is then left as it was; names the weight.
         """
-        from lth_tf.pruning.wrapper import masked_layers, set_masks
+        from lth_tf.pruning.wrapper import masked_kernels, set_masks
         from lth_tf.training.rewind import set_weights
 
         weights = self.trained if trained else self.weights
         if weights is None:
             raise UserError(f"{TRAINED}: the ticket has no trained weights; use trained=False")
         _check_model(model, weights)
-        layers = masked_layers(model)
-        if layers:
-            bare = [name for name in self.masks if name not in layers]
+        masked = masked_kernels(model)
+        if masked:
+            bare = [name for name in self.masks if name not in masked]
             if bare:
                 raise UserError(
                     f"{MASK}:{bare[0]}: its layer must be masked as others of the model are; "

@@ -16,7 +16,7 @@ from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
 from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.user_model import ModelFunction, build_user_model
-from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
 from lth_tf.pruning.packing import unpack
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
@@ -98,7 +98,8 @@ class Trainer:
         self.examples = Examples(*data.examples)
         with strategy.scope():
             plain = self._build(build)
-            self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
+            names = {kernel.name for kernel in pruned_kernels(kernels(plain), recipe)}
+            self.model = chunked_copy(plain, strategy.num_replicas_in_sync, names)
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
