@@ -94,9 +94,9 @@ class Recipe:
         "Fraction of the output layer's pruned a round.", "pruning", default=0.1
     )
     prune_layers: tuple[tuple[str, float], ...] = _field(
-        "Rates of single layers, as NAME=RATE; NAME is a layer's (it may have * and ?), a kernel's, "
-        "or a class's, as in LSTM=0.3; the first that fits counts, those of the flag before the "
-        "network's own. Embeddings are pruned only so.",
+        "Rates of single layers, as NAME=RATE; NAME is a layer's (it may have * and ?), a "
+        "kernel's, or a class's, as in LSTM=0.3; the first that fits counts, those of the flag "
+        "before the network's own. Embeddings are pruned only so.",
         "pruning",
         default=(),
     )
