@@ -109,7 +109,10 @@ class Ticket:
             raise UserError(f"{path}: {reason}") from error
 
     def model(
-        self, trained: bool = True, make: "Callable[[], keras.Model] | None" = None
+        self,
+        trained: bool = True,
+        make: "Callable[[], keras.Model] | None" = None,
+        keras: int = 2,
     ) -> "keras.Model":
         """Builds the network, as a plain float32 Keras model with the ticket's weights.
 
@@ -120,12 +123,16 @@ class Ticket:
             trained: whether it has the trained weights, or those that the ticket starts from.
             make: the function that makes a network of one's own, if the recipe's name,
                 `package.module:function`, does not find it.
+            keras: 2 for a model of tf_keras, 3 for one of Keras 3, where its pruned weights are
+                zero as well.
 
         Raises:
-            UserError: if there is no such network, or there are no trained weights.
+            UserError: if there is no such network, there are no trained weights, or a layer has no
+                counterpart in Keras 3.
         """
         from lth_tf.data import ImageInfo
         from lth_tf.models import NETWORKS
+        from lth_tf.models.keras_3 import to_keras_3
         from lth_tf.training.trainer import build_model
 
         name, info = self._field("recipe", "model"), None
@@ -141,7 +148,7 @@ class Ticket:
             info = ImageInfo(tuple(shape), classes, 0, 0, *map(tuple, channels))
         model = build_model(Recipe.from_json(self.metadata["recipe"]), info, 0, make)
         self.apply(model, trained)
-        return model
+        return to_keras_3(model) if keras == 3 else model
 
     def apply(self, model: "keras.Model", trained: bool = True) -> None:
         """Sets a model's weights and, where its layers are masked, their masks.
