@@ -37,6 +37,7 @@ _HOMES = {
 }
 _NAMES = {"load_data": "load"}
 
+__version__ = "0.1.0"
 __all__ = sorted(_HOMES)
 
 

@@ -4,6 +4,7 @@ TensorFlow is imported only to make or set a model; to write and read tickets Nu
 """
 
 import dataclasses
+import html
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ class Ticket:
         trained: the weights at the end of the training, of the same names, shapes and types,
             pruned ones zero; None where they are not known.
         metadata: what is known of its training, as JSON has it; `docs/ticket.md` lists the keys.
+        make: the function that makes a network of one's own, where it is known; no file has it.
 
     Raises:
         UserError: if masks, weights and trained weights do not fit each other; names the tensor.
@@ -49,6 +51,7 @@ class Ticket:
     weights: Arrays
     trained: Arrays | None = None
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    make: "Callable[[], keras.Model] | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", plain_json(self.metadata))
@@ -57,6 +60,24 @@ class Ticket:
                 arrays = {name: np.asarray(a) for name, a in getattr(self, group).items()}
                 object.__setattr__(self, group, arrays)
         check(self.masks, self.weights, self.trained)
+
+    def __repr__(self) -> str:
+        left = sum(int(mask.sum()) for mask in self.masks.values())
+        size = sum(mask.size for mask in self.masks.values())
+        known = [
+            f"{k} {self.metadata[k]}" for k in ("level", "arm", "replicate") if k in self.metadata
+        ]
+        return f"<Ticket {', '.join([*known, ''])}{left:,} of {size:,} kernel weights>"
+
+    def _repr_html_(self) -> str:
+        """Shows what is left of each kernel, in notebooks."""
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{mask.sum():,}</td><td>{mask.size:,}</td>"
+            f"<td>{mask.mean():.1%}</td></tr>"
+            for name, mask in self.masks.items()
+        )
+        head = "<tr><th>kernel</th><th>remaining</th><th>of</th><th>density</th></tr>"
+        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
 
     @property
     def recipe(self) -> Recipe:
@@ -135,6 +156,7 @@ class Ticket:
         from lth_tf.models.keras_3 import to_keras_3
         from lth_tf.training.trainer import build_model
 
+        make = make or self.make
         name, info = self._field("recipe", "model"), None
         if not make and not names_function(name):
             if name not in NETWORKS:

@@ -13,7 +13,7 @@ from lth_tf import data, files
 from lth_tf.errors import UserError
 from lth_tf.formats.formats import FORMATS, check_formats
 from lth_tf.formats.process import file_latencies
-from lth_tf.formats.saved_model import serving
+from lth_tf.formats.saved_model import serving, signature_text
 from lth_tf.formats.sizes import encodings, file_size
 from lth_tf.formats.source import Source
 from lth_tf.formats.table import BATCHES, Gains, Row
@@ -89,7 +89,15 @@ class Export:
             gains = None if threads is None else self._measure(source, folder, threads)
             units = self._units(source.model) if self.structured else []
             exported = Exported(
-                self._network.experiment, result, self.weights, notes, checks, gains, units
+                experiment=self._network.experiment,
+                result=result,
+                weights=self.weights,
+                notes=notes,
+                checks=checks,
+                gains=gains,
+                units=units,
+                signature=signature_text(source.model),
+                metric=self.store.metric(),
             )
             files.write_text(folder / "README.md", exported.readme())
         return exported
