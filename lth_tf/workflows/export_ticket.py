@@ -122,13 +122,22 @@ class Export:
         accuracy = self.store.result(self.training).test_accuracy_final
         return Expected(
             images=inputs,
-            labels=targets,
+            labels=targets if self._has_classes(model, targets) else None,
             logits=inference(model)(inputs),
             right=round(accuracy * len(targets))
             if trained and not self._network.is_from_user
             else None,
             comparable=recipe.precision == "float32" and not self._used_gpus(),
             trained=trained,
+        )
+
+    def _has_classes(self, model: keras.Model, targets: np.ndarray) -> bool:
+        """Whether the outputs are of classes, whose numbers the targets are."""
+        return (
+            len(model.output_shape) == 2
+            and model.output_shape[-1] > 1
+            and np.ndim(targets) == 1
+            and np.issubdtype(np.asarray(targets).dtype, np.integer)
         )
 
     def _used_gpus(self) -> bool:

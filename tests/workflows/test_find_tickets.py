@@ -101,6 +101,25 @@ def test_returns_results_tickets_and_a_report(found, mine):
     }
 
 
+def test_shows_itself_shortly_and_draws_the_papers_curve(found):
+    assert repr(found).endswith(
+        "mine:network, iterative, rounds 2, replicates 2, 10 trainings finished>"
+    )
+    assert len(repr(found)) < 300 and "<table" in found._repr_html_()
+    ticket = found.ticket(2)
+    left, size = (sum(f(m) for m in ticket.masks.values()) for f in (np.count_nonzero, np.size))
+    assert repr(ticket) == (
+        f"<Ticket level 2, arm ticket, replicate 0, {left:,} of {size:,} kernel weights>"
+    )
+    (axes,) = found.plot("test_accuracy_final").axes
+    drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+    means = found.results.groupby(["level", "arm"]).test_accuracy_final.mean()
+    assert all(np.isclose(100 * mean, drawn).any() for mean in means)
+    assert found.plot()._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="quantity=speed: must be one of early_stop_iteration, "):
+        found.plot("speed")
+
+
 def test_its_networks_can_be_run_on_its_data(found, mine):
     run = found.open()
     row = found.results.query("replicate == 1 and level == 2 and arm == 'ticket'").iloc[0]
