@@ -20,6 +20,7 @@ _HOMES = {
     "Settings": "lth_tf.runs.settings",
     "Ticket": "lth_tf.formats.ticket",
     "UserError": "lth_tf.errors",
+    "apply_masks": "lth_tf.pruning.wrapper",
     "compact": "lth_tf.pruning.compaction",
     "find_tickets": "lth_tf.workflows.find_tickets",
     "get_masks": "lth_tf.pruning.wrapper",
@@ -31,10 +32,12 @@ _HOMES = {
     "prune": "lth_tf.pruning.masks",
     "run_experiment": "lth_tf.workflows.run_experiment",
     "set_masks": "lth_tf.pruning.wrapper",
+    "strip": "lth_tf.pruning.wrapper",
     "train_ticket": "lth_tf.workflows.train_ticket",
 }
 _NAMES = {"load_data": "load"}
 
+__version__ = "0.1.0"
 __all__ = sorted(_HOMES)
 
 

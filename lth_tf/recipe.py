@@ -86,14 +86,17 @@ class Recipe:
         "Fraction of remaining conv weights pruned a round.", "pruning", default=0.2
     )
     prune_dense: float = _field(
-        "Fraction of remaining dense weights pruned a round.", "pruning", default=0.2
+        "Fraction of remaining dense weights pruned a round, attention's and recurrent ones too.",
+        "pruning",
+        default=0.2,
     )
     prune_output: float = _field(
         "Fraction of the output layer's pruned a round.", "pruning", default=0.1
     )
     prune_layers: tuple[tuple[str, float], ...] = _field(
-        "Rates of single layers, as NAME=RATE; NAME may have * and ?; the first that fits counts, "
-        "those of the flag before the network's own.",
+        "Rates of single layers, as NAME=RATE; NAME is a layer's (it may have * and ?), a "
+        "kernel's, or a class's, as in LSTM=0.3; the first that fits counts, those of the flag "
+        "before the network's own. Embeddings are pruned only so.",
         "pruning",
         default=(),
     )

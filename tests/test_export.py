@@ -94,11 +94,11 @@ def test_each_format_is_verified_and_measured_beside_the_dense_network(
     reference, rows, latencies, tmp_path, capfd
 ):
     out = tmp_path / "ticket"
-    formats = "--format=tflite,keras"
+    formats = "--format=tflite,keras3"
     assert go(f"--run={reference}", "--level=2", formats, "--verify", f"--out={out}") == 0
     told, error = capfd.readouterr()
     assert error == ""
-    entries = ["model.tflite", "model.keras"]
+    entries = ["model.tflite", "model_keras3.keras"]
     assert {path.name for path in out.iterdir()} == {*entries, "README.md"}
     accuracy = next(
         float(row["test_accuracy_final"])

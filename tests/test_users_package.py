@@ -118,4 +118,4 @@ def test_a_format_is_written_and_verified_without_this_program(ran):
     assert "arrays.npz: " in readme and "test images right" in readme
     assert '- `numpy.load("arrays.npz")`' in readme
     assert (ran[0] / "exported/ticket.safetensors").exists()
-    assert "Any of saved_model, keras, tflite, ticket, arrays." in ran[1].stdout
+    assert "Any of saved_model, keras, tflite, ticket, keras3, arrays." in ran[1].stdout

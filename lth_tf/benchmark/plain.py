@@ -12,7 +12,7 @@ import tf_keras as keras
 from lth_tf.benchmark.task import VALIDATION_BATCH, Task
 from lth_tf.benchmark.times import Times, add_validation
 from lth_tf.data.augmentations import augmentation
-from lth_tf.pruning.wrapper import is_maskable
+from lth_tf.pruning.prunable import is_maskable
 from lth_tf.recipe import Recipe
 from lth_tf.training.distribution import set_threads, use_gpus_sparingly
 from lth_tf.training.trainer import build_model

@@ -79,7 +79,9 @@ def _ask(
         }
         # -P: the folder of that file is no place to import from.
         command = [sys.executable, "-P", fresh.__file__, json.dumps(request)]
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}
+        # A ticket's network may be of a module that this process has found.
+        found = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), *sys.path]))
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": found}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
             names = ", ".join(str(path) for _, path in files)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lth_tf import files
 from lth_tf.formats.formats import FORMATS, Format
@@ -27,7 +27,7 @@ def serving(model: "keras.Model") -> "tf.Module":
     """
     import tensorflow as tf
 
-    if model.input_names == ["images"]:
+    if takes_images(model):
         return _module([model], [images_of(model)], lambda logits: {"logits": logits})
     inputs = [
         tf.TensorSpec([None, *tensor.shape[1:]], tensor.dtype, name)
@@ -38,6 +38,41 @@ def serving(model: "keras.Model") -> "tf.Module":
         inputs,
         lambda outputs: dict(zip(model.output_names, tf.nest.flatten(outputs), strict=True)),
     )
+
+
+def takes_images(model: "keras.Model") -> bool:
+    """Says whether a network takes images as data sets have them, which its layer `scale` scales.
+
+    Args:
+        model: a plain model.
+    """
+    return model.input_names == ["images"] and any(layer.name == "scale" for layer in model.layers)
+
+
+def signature_text(model: "keras.Model") -> str:
+    """Says what a network's files take and return.
+
+    Args:
+        model: a plain model.
+    """
+    if takes_images(model):
+        return (
+            "Images go in as the data set delivers them, uint8 `[n, height, width, channels]`; "
+            "logits come out, float32 `[n, classes]`. By name they are `images` and `logits`."
+        )
+
+    def listed(names: list[str], tensors: list[Any]) -> str:
+        parts = []
+        for name, tensor in zip(names, tensors, strict=True):
+            shape = ", ".join(["n", *(str(length or "any") for length in tensor.shape[1:])])
+            parts.append(f"`{name}`, {tensor.dtype.name} `[{shape}]`")
+        return "; ".join(parts)
+
+    inputs, outputs = (
+        listed(model.input_names, model.inputs),
+        listed(model.output_names, model.outputs),
+    )
+    return f"In go {inputs}, as the network was trained on them; out come {outputs}."
 
 
 def _module(

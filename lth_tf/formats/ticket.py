@@ -4,6 +4,7 @@ TensorFlow is imported only to make or set a model; to write and read tickets Nu
 """
 
 import dataclasses
+import html
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +41,7 @@ class Ticket:
         trained: the weights at the end of the training, of the same names, shapes and types,
             pruned ones zero; None where they are not known.
         metadata: what is known of its training, as JSON has it; `docs/ticket.md` lists the keys.
+        make: the function that makes a network of one's own, where it is known; no file has it.
 
     Raises:
         UserError: if masks, weights and trained weights do not fit each other; names the tensor.
@@ -49,6 +51,7 @@ class Ticket:
     weights: Arrays
     trained: Arrays | None = None
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    make: "Callable[[], keras.Model] | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", plain_json(self.metadata))
@@ -57,6 +60,24 @@ class Ticket:
                 arrays = {name: np.asarray(a) for name, a in getattr(self, group).items()}
                 object.__setattr__(self, group, arrays)
         check(self.masks, self.weights, self.trained)
+
+    def __repr__(self) -> str:
+        left = sum(int(mask.sum()) for mask in self.masks.values())
+        size = sum(mask.size for mask in self.masks.values())
+        known = [
+            f"{k} {self.metadata[k]}" for k in ("level", "arm", "replicate") if k in self.metadata
+        ]
+        return f"<Ticket {', '.join([*known, ''])}{left:,} of {size:,} kernel weights>"
+
+    def _repr_html_(self) -> str:
+        """Shows what is left of each kernel, in notebooks."""
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{mask.sum():,}</td><td>{mask.size:,}</td>"
+            f"<td>{mask.mean():.1%}</td></tr>"
+            for name, mask in self.masks.items()
+        )
+        head = "<tr><th>kernel</th><th>remaining</th><th>of</th><th>density</th></tr>"
+        return f"<p>{html.escape(repr(self))}</p><table>{head}{rows}</table>"
 
     @property
     def recipe(self) -> Recipe:
@@ -109,7 +130,10 @@ class Ticket:
             raise UserError(f"{path}: {reason}") from error
 
     def model(
-        self, trained: bool = True, make: "Callable[[], keras.Model] | None" = None
+        self,
+        trained: bool = True,
+        make: "Callable[[], keras.Model] | None" = None,
+        keras: int = 2,
     ) -> "keras.Model":
         """Builds the network, as a plain float32 Keras model with the ticket's weights.
 
@@ -120,14 +144,19 @@ class Ticket:
             trained: whether it has the trained weights, or those that the ticket starts from.
             make: the function that makes a network of one's own, if the recipe's name,
                 `package.module:function`, does not find it.
+            keras: 2 for a model of tf_keras, 3 for one of Keras 3, where its pruned weights are
+                zero as well.
 
         Raises:
-            UserError: if there is no such network, or there are no trained weights.
+            UserError: if there is no such network, there are no trained weights, or a layer has no
+                counterpart in Keras 3.
         """
         from lth_tf.data import ImageInfo
         from lth_tf.models import NETWORKS
+        from lth_tf.models.keras_3 import to_keras_3
         from lth_tf.training.trainer import build_model
 
+        make = make or self.make
         name, info = self._field("recipe", "model"), None
         if not make and not names_function(name):
             if name not in NETWORKS:
@@ -141,7 +170,7 @@ class Ticket:
             info = ImageInfo(tuple(shape), classes, 0, 0, *map(tuple, channels))
         model = build_model(Recipe.from_json(self.metadata["recipe"]), info, 0, make)
         self.apply(model, trained)
-        return model
+        return to_keras_3(model) if keras == 3 else model
 
     def apply(self, model: "keras.Model", trained: bool = True) -> None:
         """Sets a model's weights and, where its layers are masked, their masks.
@@ -157,16 +186,16 @@ class Ticket:
         Raises:
             UserError: if the model does not fit, which is then left as it was; names the weight.
         """
-        from lth_tf.pruning.wrapper import masked_layers, set_masks
+        from lth_tf.pruning.wrapper import masked_kernels, set_masks
         from lth_tf.training.rewind import set_weights
 
         weights = self.trained if trained else self.weights
         if weights is None:
             raise UserError(f"{TRAINED}: the ticket has no trained weights; use trained=False")
         _check_model(model, weights)
-        layers = masked_layers(model)
-        if layers:
-            bare = [name for name in self.masks if name not in layers]
+        masked = masked_kernels(model)
+        if masked:
+            bare = [name for name in self.masks if name not in masked]
             if bare:
                 raise UserError(
                     f"{MASK}:{bare[0]}: its layer must be masked as others of the model are; "

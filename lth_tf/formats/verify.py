@@ -18,16 +18,16 @@ class Expected:
     """What a file's network must do on the test set.
 
     Attributes:
-        images: uint8 [n, height, width, channels].
-        labels: int [n].
-        logits: the network's own, [n, classes].
+        images: uint8 [n, height, width, channels], or a network of one's own's inputs [n, ...].
+        labels: int [n]; None where the outputs are no logits of classes.
+        logits: the network's own, [n, classes], or other outputs [n, ...].
         right: right answers that the training counted; None where it counted none.
         comparable: whether it counted them in float32, so that the file must give as many.
         trained: whether the weights are the trained ones.
     """
 
     images: np.ndarray
-    labels: np.ndarray
+    labels: np.ndarray | None
     logits: np.ndarray
     right: int | None
     comparable: bool = True
@@ -76,6 +76,8 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
     """
     if logits.shape != expected.logits.shape or not np.isfinite(logits).all():
         raise UserError(f"must give finite logits {list(expected.logits.shape)}, but does not")
+    if expected.labels is None:
+        return _compare_outputs(logits, expected.logits, exact)
     answers, own = logits.argmax(-1), expected.logits.argmax(-1)
     right, count = int((answers == expected.labels).sum()), len(answers)
     counted = f"{right:,} of {count:,} test images right"
@@ -103,6 +105,19 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
     if not difference:
         return f"{counted}; logits equal to the bit"
     return f"{counted}; logits differ by at most {difference:.0e} of the largest"
+
+
+def _compare_outputs(outputs: np.ndarray, expected: np.ndarray, exact: bool) -> str:
+    """Compares outputs that are no logits: none is right or wrong, all must be near."""
+    difference = np.abs(outputs - expected).max() / (np.abs(expected).max() or 1)
+    most = _ROUNDING if exact else _CHANGED
+    if difference > most:
+        raise UserError(
+            f"must give the network's outputs but for {most:.0e} of the largest, but they differ "
+            f"by {difference:.0e}"
+        )
+    count = f"{len(outputs):,} test examples"
+    return f"outputs of {count} differ by at most {difference:.0e} of the largest"
 
 
 def _either_way(logits: np.ndarray, rounding: float) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cloudpickle
 import joblib
 
 from lth_tf import data
@@ -61,8 +62,11 @@ class Inputs:
             return
         with tempfile.TemporaryDirectory(prefix="lth_tf_") as folder:
             path = Path(folder) / "inputs"
+            make = self.make
+            if getattr(make, "__module__", None) == "__main__":
+                make = _ByValue.of(make)
             try:
-                joblib.dump(self, path)
+                joblib.dump(dataclasses.replace(self, make=make), path)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
                 raise UserError(
                     "--jobs: must be 1 where the model's function is a lambda or inside another "
@@ -73,7 +77,32 @@ class Inputs:
     @staticmethod
     def load(path: Path | None) -> "Inputs":
         """Returns what another process saved; its arrays are mapped into memory."""
-        return Inputs() if path is None else joblib.load(path, mmap_mode="r")
+        if path is None:
+            return Inputs()
+        inputs = joblib.load(path, mmap_mode="r")
+        if isinstance(inputs.make, _ByValue):
+            return dataclasses.replace(inputs, make=inputs.make.function())
+        return inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class _ByValue:
+    """A function of a notebook or script, where other processes cannot import it from.
+
+    Attributes:
+        code: the function, pickled with all that it uses.
+    """
+
+    code: bytes
+
+    @classmethod
+    def of(cls, function: "ModelFunction") -> "_ByValue":
+        """Packs a function."""
+        return cls(cloudpickle.dumps(function))
+
+    def function(self) -> "ModelFunction":
+        """Returns the function."""
+        return cloudpickle.loads(self.code)
 
 
 def with_data(experiment: Experiment, inputs: Inputs) -> Experiment:

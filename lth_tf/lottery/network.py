@@ -21,7 +21,14 @@ from lth_tf.metric import ACCURACY, Metric
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
-from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
+from lth_tf.pruning.kernels import (
+    Kernel,
+    kernels,
+    named_weights,
+    pruned_kernels,
+    rates,
+    snapshot,
+)
 from lth_tf.recipe import digest
 from lth_tf.runs.experiment import AT_INIT, DENSE, ONE_SHOT, Experiment, Training
 from lth_tf.streams import Streams
@@ -84,7 +91,7 @@ class Network:
     @cached_property
     def kernels(self) -> list[Kernel]:
         """The kernels that count towards the density."""
-        return kernels(self.build())
+        return pruned_kernels(kernels(self.build()), self.experiment.recipe)
 
     @cached_property
     def is_from_user(self) -> bool:
@@ -245,8 +252,8 @@ class Network:
             )
         if not self.experiment.is_transfer and not any(self.rates.values()):
             raise UserError(
-                f"--model={name}: has no dense or convolutional layer that --prune_conv, "
-                "--prune_dense, --prune_output or --prune_layers lets be pruned"
+                f"--model={name}: has no kernel that --prune_conv, --prune_dense, --prune_output "
+                "or --prune_layers lets be pruned"
             )
         first, second = self.initial_weights(0), self.initial_weights(1)
         if all(np.array_equal(first[kernel.name], second[kernel.name]) for kernel in self.kernels):

@@ -112,6 +112,7 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
 def _pruned(training: Training, network: Network, store: Store, take: Take) -> Masks:
     parent = network.experiment.parent(training)
     before = store.read_masks(parent) if parent else network.dense_masks()
+    _check_same_kernels(before, network, store)
     if network.experiment.strategy == EARLY_BIRD:
         masks = early_masks(training, network, store)
     else:
@@ -136,6 +137,16 @@ def draw_of(training: Training, network: Network) -> Draw:
     """
     streams = Streams(network.experiment.seed, training.replicate)
     return Draw(streams, training.level, training.draw, network.initial_weights)
+
+
+def _check_same_kernels(masks: Masks, network: Network, store: Store) -> None:
+    """Checks that a run's masks are of the kernels that are pruned now."""
+    if masks.keys() != (names := network.dense_masks().keys()):
+        others = ", ".join(sorted(masks.keys() ^ names))
+        raise UserError(
+            f"{store.folder}: cannot be continued: its masks were made by an earlier version, "
+            f"which did not prune the same kernels ({others}); give this run another --name"
+        )
 
 
 def _check_as_many(training: Training, ticket: Masks, masks: Masks) -> None:

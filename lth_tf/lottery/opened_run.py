@@ -17,9 +17,8 @@ from lth_tf.importing import names_function
 from lth_tf.lottery import tickets
 from lth_tf.lottery.network import Network
 from lth_tf.pruning.derivatives import hessian_product
-from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.kernels import kernels, snapshot
 from lth_tf.pruning.lanczos import largest_eigenvalues
-from lth_tf.pruning.walk import unwrap, walk
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import Run, read_runs
 from lth_tf.streams import Streams
@@ -210,12 +209,7 @@ class OpenedRun(Run):
 
     def unit_axes(self) -> dict[str, tuple[int, int]]:
         """Returns, by kernel, the axis of its layer's units and that of the units before it."""
-        model = self._compiled
-        transposed = (keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
-        return {
-            f"{path}/kernel": (-2, -1) if isinstance(unwrap(layer), transposed) else (-1, -2)
-            for path, layer in walk(model).items()
-        }
+        return {kernel.name: kernel.axes for kernel in kernels(self._compiled)}
 
     @cached_property
     def _network(self) -> Network:

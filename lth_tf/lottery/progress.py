@@ -16,7 +16,8 @@ from lth_tf.runs.results import Result
 from lth_tf.training.measure import MetricsRow
 
 _log = logging.getLogger(__name__)
-_HEARTBEAT = 60  # seconds between lines where there is no terminal to draw a bar on
+# Seconds between lines where there is no terminal to draw a bar on: in a file, in a notebook.
+_HEARTBEAT, _NOTEBOOK_HEARTBEAT = 60, 5
 
 
 def make_console() -> Console:
@@ -53,6 +54,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._density: dict[Training, float] = {}
         self._began = self._beat = time.monotonic()
         self._drawn = console.is_terminal
+        self._every = _NOTEBOOK_HEARTBEAT if console.is_jupyter else _HEARTBEAT
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=8),
@@ -88,7 +90,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         state = f"{row.iteration:,}/{self._iterations:,}  validation {validation}"
         # Short: on a terminal of 80 columns the remaining time must find room behind it.
         self._bar.update(self._task, completed=now, description=f"{_place(training)}  {state}")
-        if not self._drawn and time.monotonic() - self._beat > _HEARTBEAT:
+        if not self._drawn and time.monotonic() - self._beat > self._every:
             self._beat = time.monotonic()
             name = _name(training, self._density[training])
             _log.info("%s  iteration %s  %s left", name, state, self._left(now))

@@ -116,7 +116,8 @@ class Ranking:
     def _model(self) -> keras.Model:
         plain = self._network.build()
         # A copy as for training: its dropout does nothing where no training loop runs.
-        model = chunked_copy(plain, replicas=1)
+        names = {kernel.name for kernel in self._network.kernels}
+        model = chunked_copy(plain, replicas=1, names=names)
         objective_of(plain).compile(model, "sgd")
         return model
 

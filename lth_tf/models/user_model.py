@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lth_tf.errors import UserError
+from lth_tf.models.keras_3 import from_keras_3, is_keras_3, reset_names
 
 if TYPE_CHECKING:
     import tf_keras as keras
@@ -21,7 +22,7 @@ def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model"
     left as they were.
 
     Args:
-        make: returns a new compiled functional or Sequential tf_keras model.
+        make: returns a new compiled functional or Sequential model, of tf_keras or Keras 3.
         name: the function's name, for messages.
         seed: seed of the initial weights.
 
@@ -34,12 +35,16 @@ def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model"
     try:
         # Layers without a name are numbered; they must have the same numbers each time.
         keras.backend.reset_uids()
+        reset_names()
         keras.utils.set_random_seed(seed)
         model = make()
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
-    _check(model, f"--model={name}")
+    what = f"--model={name}"
+    if is_keras_3(model):
+        model = from_keras_3(model, what)
+    _check(model, what)
     return model
 
 
@@ -47,11 +52,6 @@ def _check(model: Any, what: str) -> None:
     import tf_keras as keras
 
     if not isinstance(model, keras.Model):
-        if type(model).__module__.split(".")[0] == "keras":
-            raise UserError(
-                f"{what}: returns a Keras 3 model, whose layers tfmot cannot prune; build it with "
-                "tf_keras (import tf_keras as keras)"
-            )
         raise UserError(f"{what}: must return a tf_keras model, not a {type(model).__name__}")
     if not getattr(model, "_is_graph_network", False):
         raise UserError(

@@ -77,7 +77,9 @@ def hessian_product(
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         pairs = zip(first, wanted, strict=True)
-        product = tf.add_n([tf.reduce_sum(part * vectors[name]) for part, name in pairs])
+        product = tf.add_n(
+            [tf.reduce_sum(tf.convert_to_tensor(part) * vectors[name]) for part, name in pairs]
+        )
     return _arrays(outer, product, variables)
 
 
@@ -96,7 +98,8 @@ def _value(
 
 def _arrays(tape: tf.GradientTape, value: tf.Tensor, variables: dict[str, tf.Variable]) -> Arrays:
     found = tape.gradient(value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return {name: gradient.numpy() for name, gradient in found.items()}
+    # An embedding's has only the rows that were looked up.
+    return {name: tf.convert_to_tensor(gradient).numpy() for name, gradient in found.items()}
 
 
 @contextlib.contextmanager

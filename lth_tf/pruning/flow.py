@@ -9,6 +9,7 @@ Such products leave float32's range in deep networks (VGG-19), so that this netw
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,7 @@ class Flow:
         Raises:
             UserError: if nothing flows from its inputs to its outputs.
         """
-        self._model = copy_model(model, _positive)
+        self._model = _positive_copy(model)
         named = named_weights(self._model)
         self._variables = named
         self._kernels = {kernel.name: named[kernel.name] for kernel in kernels(self._model)}
@@ -71,13 +72,39 @@ class Flow:
         found = tape.gradient(
             value, self._kernels, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return float(value), {name: gradient.numpy() for name, gradient in found.items()}
+        return float(value), {n: tf.convert_to_tensor(g).numpy() for n, g in found.items()}
+
+
+def _positive_copy(model: keras.Model) -> keras.Model:
+    """Copies a network in float64, for layers that a layer of one's own makes as well."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("float64")
+    try:
+        return copy_model(model, _positive)
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--criterion: asks for synaptic flow, but model {model.name} cannot be run in float64 "
+            f"({cause})"
+        ) from error
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def _positive(layer: keras.layers.Layer) -> keras.layers.Layer:
     if isinstance(layer, _SCALING):
         return keras.layers.Activation("linear", name=layer.name, dtype="float64")
-    return type(layer).from_config({**layer.get_config(), "dtype": "float64"})
+    return type(layer).from_config(_in_float64(layer.get_config()))
+
+
+def _in_float64(config: Any) -> Any:
+    """Returns a layer's configuration, and those of the layers inside it, in float64."""
+    if isinstance(config, list | tuple):
+        parts = map(_in_float64, config)
+        return tuple(parts) if isinstance(config, tuple) else list(parts)
+    if not isinstance(config, dict):
+        return config
+    return {k: "float64" if k == "dtype" else _in_float64(v) for k, v in config.items()}
 
 
 def _ones_like(tensor: tf.Tensor) -> tf.Tensor:

@@ -1,21 +1,31 @@
 """Kernels: which weights of a model can be pruned, of what class they are, and at what rate.
 
-Only kernels of dense and convolutional layers are pruned; biases and batch normalisation never
-are (Figure 2). A kernel is known by its layer's path, as in `dense1/kernel`.
+Biases and normalisation are never pruned (Figure 2), nor are kernels that are frozen; embeddings
+are pruned where a rate is named for them. A kernel has the name of its weight: its layer's path and
+what it is called there, as in `dense1/kernel` or `lstm/lstm_cell/recurrent_kernel`.
 """
 
+import collections
 import dataclasses
 import fnmatch
-from collections.abc import Iterable
+import math
+import re
+from collections.abc import Container, Iterable
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
-from lth_tf.pruning.walk import unwrap, walk
-from lth_tf.pruning.wrapper import is_maskable
+from lth_tf.pruning.prunable import CONVOLUTIONS, DENSE, EMBEDDINGS, Prunable, prunables
+from lth_tf.pruning.walk import is_network, unwrap, walk
 from lth_tf.recipe import Recipe
+
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,16 +33,35 @@ class Kernel:
     """A prunable kernel.
 
     Attributes:
-        name: the layer's path with `/kernel`.
-        kind: "conv", "dense" or "output".
+        name: the weight's.
+        kind: "conv", "dense", "output" or "embedding".
         shape: the kernel's shape.
-        size: its number of weights.
+        layer: path of the model's layer that it is in.
+        classes: names of the classes, base classes among them, of the layers that hold it.
+        axes: the axis of its layer's units, and that of the units before it.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    size: int
+    layer: str
+    classes: frozenset[str]
+    axes: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        """Its number of weights."""
+        return math.prod(self.shape)
+
+    def fits(self, pattern: str) -> bool:
+        """Says whether a pattern is its name, a layer's that it is in, or the class of one.
+
+        Args:
+            pattern: a path, which may have * and ?, or the name of a class.
+        """
+        parts = self.name.split("/")
+        paths = ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        return pattern in self.classes or bool(fnmatch.filter(paths, pattern))
 
 
 def kernels(model: keras.Model) -> list[Kernel]:
@@ -41,15 +70,51 @@ def kernels(model: keras.Model) -> list[Kernel]:
     A dense layer that gives an output of the model is an output layer.
     """
     outputs = [id(layer) for layer in _output_layers(model)]
-    found = []
-    for path, outer in walk(model).items():
-        layer = unwrap(outer)
-        if is_maskable(layer):
-            dense = isinstance(layer, keras.layers.Dense)
-            kind = "conv" if not dense else "output" if id(outer) in outputs else "dense"
-            shape = layer.kernel.shape
-            found.append(Kernel(f"{path}/kernel", kind, tuple(shape), shape.num_elements()))
-    return found
+    names = {id(variable): name for name, variable in named_weights(model).items()}
+    return [
+        Kernel(
+            name=names[id(each.variable)],
+            kind=_kind(each, id(outer) in outputs),
+            shape=tuple(each.variable.shape),
+            layer=path,
+            classes=frozenset(c.__name__ for holder in each.holders for c in type(holder).__mro__),
+            axes=_axes(each, names[id(each.variable)]),
+        )
+        for path, outer in walk(model).items()
+        for each in prunables(outer)
+    ]
+
+
+def pruned_kernels(found: Iterable[Kernel], recipe: Recipe) -> list[Kernel]:
+    """Leaves out embeddings that no rate is named for; the others count towards the density.
+
+    Args:
+        found: a network's kernels.
+        recipe: has the rates.
+
+    Raises:
+        UserError: if a pattern of `--prune_layers` fits no layer.
+    """
+    found = list(found)
+    by_name = rates(found, recipe)
+    return [kernel for kernel in found if kernel.kind != "embedding" or by_name[kernel.name]]
+
+
+def _kind(kernel: Prunable, is_output: bool) -> str:
+    if kernel.belongs_to(EMBEDDINGS):
+        return "embedding"
+    if kernel.belongs_to(CONVOLUTIONS):
+        return "conv"
+    wrappers = (*DENSE, keras.layers.TimeDistributed)
+    return "output" if is_output and isinstance(kernel.holders[0], wrappers) else "dense"
+
+
+def _axes(kernel: Prunable, name: str) -> tuple[int, int]:
+    if name.endswith("/depthwise_kernel"):
+        return -2, -2
+    if len(kernel.variable.shape) < 2:
+        return -1, -1
+    return (-2, -1) if kernel.belongs_to(_TRANSPOSED) else (-1, -2)
 
 
 def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
@@ -57,12 +122,13 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
     found, waiting = [], tf.nest.flatten(model.outputs)
     while waiting:
         layer, node, _ = waiting.pop()._keras_history
-        if isinstance(layer, keras.Model):
+        if is_network(layer):
             found += _output_layers(layer)
         elif layer.weights:
             found.append(layer)
         elif not isinstance(layer, keras.layers.InputLayer):
-            waiting += tf.nest.flatten(layer.get_input_at(node))
+            # All that the layer reads: `p + q` has its second operand in a keyword.
+            waiting += layer._inbound_nodes[node].keras_inputs
     return found
 
 
@@ -76,21 +142,23 @@ def rates(found: Iterable[Kernel], recipe: Recipe) -> dict[str, float]:
     Raises:
         UserError: if a pattern of `--prune_layers` fits no layer.
     """
+    found = list(found)
     by_kind = {
         "conv": recipe.prune_conv,
         "dense": recipe.prune_dense,
         "output": recipe.prune_output,
+        "embedding": 0.0,
     }
-    layers = {kernel.name.rsplit("/", 1)[0]: by_kind[kernel.kind] for kernel in found}
+    by_name = {kernel.name: by_kind[kernel.kind] for kernel in found}
     for pattern, rate in reversed(recipe.prune_layers):
-        fitting = fnmatch.filter(layers, pattern)
+        fitting = [kernel.name for kernel in found if kernel.fits(pattern)]
         if not fitting:
-            there = ", ".join(layers)
+            there = ", ".join(dict.fromkeys(kernel.name.rsplit("/", 1)[0] for kernel in found))
             raise UserError(
                 f"--prune_layers={pattern}={rate:g}: must fit a layer; there are {there}"
             )
-        layers.update(dict.fromkeys(fitting, rate))
-    return {f"{layer}/kernel": rate for layer, rate in layers.items()}
+        by_name.update(dict.fromkeys(fitting, rate))
+    return by_name
 
 
 def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
@@ -98,19 +166,58 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
 
     The masks and counters that the wrappers add are left out. The weights of layers inside a
     layer have that one's name as well: `attention/query/kernel`.
-
-    Raises:
-        UserError: if two weights have one name.
     """
-    named = {}
+    named: dict[str, tf.Variable] = {}
     for path, outer in walk(model).items():
-        for variable in unwrap(outer).weights:
-            inside = "/" + variable.name.removesuffix(":0")
-            name = f"{path}/{inside.split(f'/{outer.name}/')[-1].lstrip('/')}"
-            if name in named:
-                raise UserError(f"{name}: two weights of the model have this name; it must be one")
-            named[name] = variable
+        layer = unwrap(outer)
+        numbers = _numbered(layer)
+        for variable in layer.weights:
+            local = _local_name(variable, outer).split("/")
+            name = "/".join([path, *(numbers.get(part, part) for part in local)])
+            named[_free(name, named)] = variable
     return named
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """Numbers a name that is taken: a layer that builds its parts itself names them all alike."""
+    free, number = name, 0
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _local_name(variable: tf.Variable, outer: keras.layers.Layer) -> str:
+    """Returns what a variable is called inside of its layer."""
+    layer = unwrap(outer)
+    inside = "/" + variable.name.removesuffix(":0")
+    name = inside.split(f"/{outer.name}/")[-1].lstrip("/")
+    return name if layer is outer else name.removeprefix(f"{layer.name}/")
+
+
+def _numbered(layer: keras.layers.Layer) -> dict[str, str]:
+    """Returns new names for the layers inside one of a user's own, by their names there.
+
+    Keras numbers layers without a name through the whole program, so that a copy's have other
+    numbers; here they are numbered within their layer. Keras's own layers hand names on.
+    """
+    if type(layer).__module__.split(".")[0] == "tf_keras":
+        return {}
+    found: dict[str, str] = {}
+    counts: collections.Counter[str] = collections.Counter()
+    for each in layer._flatten_layers(include_self=False):
+        stem = re.sub(r"_\d+$", "", each.name)
+        if each.name not in found and stem in (_snake_case(type(each).__name__), "model"):
+            found[each.name] = f"{stem}_{counts[stem]}" if counts[stem] else stem
+            counts[stem] += 1
+    return found
+
+
+def _snake_case(name: str) -> str:
+    """Returns a class's name as Keras makes layers' names of it."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+    return f"private{name}" if name.startswith("_") else name
 
 
 def snapshot(model: keras.Model) -> dict[str, np.ndarray]:

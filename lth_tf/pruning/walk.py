@@ -17,11 +17,16 @@ def unwrap(layer: Layer) -> Layer:
     return layer.layer if isinstance(layer, PruneLowMagnitude) else layer
 
 
+def is_network(layer: Layer) -> bool:
+    """Says whether a layer is a functional or Sequential model, whose own layers can be seen."""
+    return isinstance(layer, keras.Model) and getattr(layer, "_is_graph_network", False)
+
+
 def walk(model: keras.Model) -> dict[str, Layer]:
     """Returns a model's layers by path, in its order, wrapped or not.
 
-    A nested model's layers stand in its place, with its name before theirs: `encoder/conv1`. A
-    layer that is shared has the first of its paths.
+    A nested model's layers stand in its place, with its name before theirs: `encoder/conv1`; a
+    subclassed one is a layer like any other. A layer that is shared has the first of its paths.
 
     Raises:
         UserError: if two layers have one path.
@@ -38,7 +43,7 @@ def walk(model: keras.Model) -> dict[str, Layer]:
 def _walk(model: keras.Model, prefix: str) -> Iterator[tuple[str, Layer]]:
     for layer in model.layers:
         path = f"{prefix}{unwrap(layer).name}"
-        if isinstance(layer, keras.Model):
+        if is_network(layer):
             yield from _walk(layer, f"{path}/")
         else:
             yield path, layer
@@ -58,8 +63,8 @@ def copy_model(model: keras.Model, copy_layer: Callable[[Layer], Layer]) -> kera
 
     def copy(layer: Layer) -> Layer:
         if id(layer) not in copies:
-            nested = isinstance(layer, keras.Model)
-            copies[id(layer)] = clone(layer) if nested else _copied(layer, copy_layer)
+            network = is_network(layer)
+            copies[id(layer)] = clone(layer) if network else copied(layer, copy_layer)
         return copies[id(layer)]
 
     def clone(model: keras.Model) -> keras.Model:
@@ -68,12 +73,24 @@ def copy_model(model: keras.Model, copy_layer: Callable[[Layer], Layer]) -> kera
     return clone(model)
 
 
-def _copied(layer: Layer, copy_layer: Callable[[Layer], Layer]) -> Layer:
+def copied(layer: Layer, copy_layer: Callable[[Layer], Layer]) -> Layer:
+    """Copies a layer.
+
+    Args:
+        layer: the layer.
+        copy_layer: returns a new layer for a layer.
+
+    Raises:
+        UserError: if it cannot be copied.
+    """
     try:
-        return copy_layer(layer)
+        copy = copy_layer(layer)
     except (NotImplementedError, TypeError, ValueError) as error:
         cause = " ".join(str(error).split())[:200]
         raise UserError(
             f"layer {layer.name} ({type(layer).__name__}): cannot be copied ({cause}); its class "
             "must have get_config, and its own functions keras.saving.register_keras_serializable"
         ) from None
+    # A configuration may leave the name out.
+    unwrap(copy)._name = unwrap(layer).name
+    return copy

@@ -1,4 +1,9 @@
-"""The wrapper that holds a mask: tfmot's `PruneLowMagnitude`, with masks set from outside.
+"""The wrapper that holds masks: tfmot's `PruneLowMagnitude`, with masks set from outside.
+
+tfmot asks a layer which of its weights are pruned (`get_prunable_weights`); here every layer
+answers with its kernels (`lth_tf.pruning.prunable`), those of the layers inside it among them. So
+one wrapper masks a dense layer, both kernels of a separable convolution, a recurrent layer's cell,
+attention's projections and whatever a layer of one's own holds.
 
 What the subclass mends:
 
@@ -8,21 +13,26 @@ What the subclass mends:
   the float32 weights at every forward pass. Here the mask is applied in float32.
 - On several devices tfmot averages the masked kernels over all of them at every forward pass.
   Here each device masks its own copy, which needs no communication and gives the same.
+- tfmot makes masks before the layer has been called. Many layers have no weights until then.
+- It takes one argument besides `training`, and keeps Keras's masks from the layer. Attention takes
+  several, and so do recurrent layers.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import collections
+from collections.abc import Callable, Container, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 from tensorflow_model_optimization.python.core.sparsity.keras import (
-    prune_registry,
     pruning_schedule,
     pruning_wrapper,
 )
 
-from lth_tf.pruning.walk import copy_model, walk
+from lth_tf.pruning.kernels import kernels, named_weights
+from lth_tf.pruning.prunable import EMBEDDINGS, is_maskable, prunables
+from lth_tf.pruning.walk import copy_model, unwrap, walk
 
 
 class FixedMask(pruning_schedule.PruningSchedule):
@@ -37,28 +47,92 @@ class FixedMask(pruning_schedule.PruningSchedule):
         return {"class_name": type(self).__name__, "config": {}}
 
 
+@keras.saving.register_keras_serializable("lth_tf")
 class MaskedLayer(pruning_wrapper.PruneLowMagnitude):
-    """A dense or convolutional layer whose kernel is multiplied by a fixed mask.
+    """A layer whose kernels are multiplied by fixed masks.
 
     At every call the pruned weights are set to zero, then the layer runs. The wrapper keeps
     float32 and leaves casting to the layer, which has the model's precision policy.
     """
 
-    def __init__(self, layer: keras.layers.Layer, **kwargs: Any) -> None:
-        """Wraps a layer that `is_maskable`, its mask all ones."""
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        places: Sequence[int] | None = None,
+        after_updates: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Wraps a layer that `is_maskable`, its masks all ones.
+
+        Args:
+            layer: the layer.
+            places: which of its kernels have a mask, by their places in `prunables`; all but
+                embeddings by default.
+            after_updates: whether pruned weights are zeroed after each of an optimizer's updates as
+                well, so that they are zero whenever somebody looks.
+            **kwargs: of Keras's.
+        """
         kwargs.pop("pruning_schedule", None)
         kwargs.update(dtype="float32", autocast=False)
+        layer.get_prunable_weights = self._masked_weights
         super().__init__(layer, FixedMask(), **kwargs)
+        self._places = None if places is None else tuple(places)
+        self._after_updates = after_updates
+        self.supports_masking = layer.supports_masking
 
-    @property
-    def mask(self) -> tf.Variable:
-        """The kernel's mask: a float32 variable of the kernel's shape, ones and zeros."""
-        return self.pruning_vars[0][1]
+    def _masked_weights(self) -> list[tf.Variable]:
+        """Answers tfmot for the layer."""
+        there = prunables(self.layer)
+        if self._places is None:
+            return [each.variable for each in there if not each.belongs_to(EMBEDDINGS)]
+        return [there[place].variable for place in self._places]
 
-    def call(self, inputs: tf.Tensor, training: Any = None, **kwargs: Any) -> tf.Tensor:
+    def get_config(self) -> dict[str, Any]:
+        """Returns the layer's configuration and which of its kernels have a mask."""
+        # Not tfmot's: its schedule is always the same.
+        config = super(pruning_wrapper.PruneLowMagnitude, self).get_config()
+        return {**config, "places": self._places, "after_updates": self._after_updates}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "MaskedLayer":
+        """Makes the layer of what `get_config` returned."""
+        config = dict(config)
+        layer = keras.layers.deserialize(config.pop("layer"), custom_objects)
+        return cls(layer, **config)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Leaves building to the first call."""
+        self.built = True
+
+    def call(self, inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         """Zeroes the pruned weights, then runs the layer."""
-        self.apply_mask()
-        return self.layer(inputs, **kwargs)
+        if mask is not None and self.layer._expects_mask_arg:
+            kwargs["mask"] = mask
+        # The layer learns whether it trains from its surroundings, as layers inside of others do.
+        kwargs.pop("training", None)
+        if self.pruning_vars:
+            self.apply_mask()
+            return self.layer(inputs, *args, **kwargs)
+        outputs = self.layer(inputs, *args, **kwargs)
+        self._make_masks()
+        return outputs
+
+    def add_weight(self, name: str | None = None, **kwargs: Any) -> tf.Variable:
+        """Numbers the names of masks: .h5 files tell weights apart by them."""
+        number = len(self._non_trainable_weights)
+        return super().add_weight(f"{name}_{number}" if number else name, **kwargs)
+
+    @tf.autograph.experimental.do_not_convert
+    def _make_masks(self) -> None:
+        with tf.init_scope():
+            super().build(None)
+        if self._after_updates:
+            for kernel, mask, _ in self.pruning_vars:
+                _constrain(kernel, mask)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the layer's Keras mask, which says which time steps count."""
+        return self.layer.compute_mask(inputs, mask)
 
     def apply_mask(self) -> None:
         """Zeroes the pruned weights on every device."""
@@ -81,35 +155,112 @@ def _zero_where_pruned(kernel: tf.Variable, mask: tf.Variable) -> tf.Operation:
     return kernel.assign(tf.math.multiply_no_nan(kernel, mask))
 
 
-def is_maskable(layer: keras.layers.Layer) -> bool:
-    """Says whether a layer has a kernel that tfmot can prune."""
-    registry = prune_registry.PruneRegistry
-    return hasattr(layer, "kernel") and registry.supports(layer)
+def _constrain(kernel: tf.Variable, mask: tf.Variable) -> None:
+    """Has Keras's optimizers zero the pruned weights: they apply constraints after each update."""
+    own = kernel.constraint or (lambda value: value)
+    variable = getattr(kernel, "_variable", kernel)
+    variable._constraint = lambda value: tf.math.multiply_no_nan(own(value), mask)
 
 
-def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Copies a layer, wrapped if it is maskable."""
-    copy = layer.__class__.from_config(layer.get_config())
-    return MaskedLayer(copy) if is_maskable(layer) else copy
+class MaskedKernel(NamedTuple):
+    """A kernel and its mask.
+
+    Attributes:
+        kernel: the variable.
+        mask: a variable of the kernel's shape, ones and zeros.
+    """
+
+    kernel: tf.Variable
+    mask: tf.Variable
 
 
-def mask_layers(model: keras.Model) -> keras.Model:
-    """Copies a functional or Sequential model, every maskable layer wrapped, masks all ones.
+def masking(
+    model: keras.Model, names: Container[str] | None = None, after_updates: bool = True
+) -> Callable[[keras.layers.Layer, keras.layers.Layer], keras.layers.Layer]:
+    """Returns a function that wraps the copy of a layer where the layer has kernels to be masked.
+
+    Args:
+        model: the model whose layers are copied.
+        names: the kernels that have a mask; all but embeddings by default.
+        after_updates: see `MaskedLayer`.
+    """
+    places: dict[int, list[int]] = {}
+    if names is not None:
+        layers, seen = walk(model), collections.Counter()
+        for kernel in kernels(model):
+            wanted = places.setdefault(id(layers[kernel.layer]), [])
+            if kernel.name in names:
+                wanted.append(seen[kernel.layer])
+            seen[kernel.layer] += 1
+
+    def mask(layer: keras.layers.Layer, copy: keras.layers.Layer) -> keras.layers.Layer:
+        if unwrap(copy) is not copy:
+            return copy
+        if names is None:
+            return MaskedLayer(copy, None, after_updates) if is_maskable(layer) else copy
+        wanted = places.get(id(layer))
+        return MaskedLayer(copy, wanted, after_updates) if wanted else copy
+
+    return mask
+
+
+def mask_layers(model: keras.Model, names: Container[str] | None = None) -> keras.Model:
+    """Copies a functional or Sequential model, its kernels masked, masks all ones.
+
+    Args:
+        model: the model.
+        names: the kernels that have a mask; all but embeddings by default.
 
     Raises:
         UserError: if a layer cannot be copied.
     """
-    masked = copy_model(model, wrap)
-    copies = walk(masked)
-    for path, layer in walk(model).items():
-        copies[path].set_weights(layer.get_weights())
+    mask = masking(model, names)
+    masked = copy_model(
+        model, lambda layer: mask(layer, layer.__class__.from_config(layer.get_config()))
+    )
+    _copy_weights(model, masked)
     return masked
 
 
-def masked_layers(model: keras.Model) -> dict[str, MaskedLayer]:
-    """Returns a model's wrapped layers by kernel name."""
-    found = walk(model).items()
-    return {f"{path}/kernel": layer for path, layer in found if isinstance(layer, MaskedLayer)}
+def strip(model: keras.Model) -> keras.Model:
+    """Copies a masked model as a plain one, its pruned weights zero.
+
+    Args:
+        model: what `mask_layers` made; it is left as it was, but for its pruned weights.
+
+    Raises:
+        UserError: if a layer cannot be copied.
+    """
+
+    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+        plain = unwrap(layer)
+        return plain.__class__.from_config(plain.get_config())
+
+    apply_masks(model)
+    stripped = copy_model(model, copy)
+    _copy_weights(model, stripped)
+    return stripped
+
+
+def _copy_weights(model: keras.Model, copy: keras.Model) -> None:
+    copies = walk(copy)
+    for path, layer in walk(model).items():
+        copies[path].set_weights(layer.get_weights())
+
+
+def masked_layers(model: keras.Model) -> list[MaskedLayer]:
+    """Returns a model's wrapped layers."""
+    return [layer for layer in walk(model).values() if isinstance(layer, MaskedLayer)]
+
+
+def masked_kernels(model: keras.Model) -> dict[str, MaskedKernel]:
+    """Returns a model's masked kernels by name."""
+    names = {id(variable): name for name, variable in named_weights(model).items()}
+    return {
+        names[id(kernel)]: MaskedKernel(kernel, mask)
+        for layer in masked_layers(model)
+        for kernel, mask, _ in layer.pruning_vars
+    }
 
 
 def set_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
@@ -120,25 +271,25 @@ def set_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
         masks: boolean arrays of the kernels' shapes.
 
     Raises:
-        ValueError: if a mask fits no wrapped layer.
+        ValueError: if a mask fits no masked kernel.
     """
-    layers = masked_layers(model)
+    there = masked_kernels(model)
     for name in masks:
-        if name not in layers:
-            raise ValueError(f"{name}: no layer holds this mask; there are {', '.join(layers)}")
-    for name, layer in layers.items():
-        mask = masks.get(name, np.ones(layer.mask.shape))
-        layer.mask.assign(mask.astype(np.float32))
+        if name not in there:
+            raise ValueError(f"{name}: no layer holds this mask; there are {', '.join(there)}")
+    for name, (_, variable) in there.items():
+        mask = masks.get(name, np.ones(variable.shape))
+        variable.assign(mask.astype(variable.dtype.as_numpy_dtype))
     apply_masks(model)
 
 
 def apply_masks(model: keras.Model) -> None:
     """Zeroes the pruned weights of all layers."""
     with model.distribute_strategy.scope():
-        for layer in masked_layers(model).values():
+        for layer in masked_layers(model):
             layer.apply_mask()
 
 
 def get_masks(model: keras.Model) -> dict[str, np.ndarray]:
     """Returns the masks by kernel name, boolean arrays."""
-    return {name: layer.mask.numpy() != 0 for name, layer in masked_layers(model).items()}
+    return {name: mask.numpy() != 0 for name, (_, mask) in masked_kernels(model).items()}

@@ -3,12 +3,13 @@
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.pruning.kernels import kernels
+from lth_tf.pruning.kernels import Kernel, kernels
 from lth_tf.pruning.walk import walk
 
 _SIZE = 2048
@@ -21,17 +22,37 @@ def multiply_adds(model: keras.Model) -> dict[str, int]:
     """
     layers = walk(model)
     return {
-        kernel.name: kernel.size * _positions(layers[kernel.name.rsplit("/", 1)[0]])
+        kernel.name: kernel.size * _positions(layers[kernel.layer], kernel)
         for kernel in kernels(model)
     }
 
 
-def _positions(layer: keras.layers.Layer) -> int:
-    """Returns how often a layer's kernel is applied to one example; axes of any length count 1."""
-    transposed = isinstance(layer, keras.layers.Conv2DTranspose | keras.layers.Conv1DTranspose)
-    shape_at = layer.get_input_shape_at if transposed else layer.get_output_shape_at
-    shapes = [shape_at(node) for node in range(len(layer.inbound_nodes))]
-    return sum(math.prod(length or 1 for length in shape[1:-1]) for shape in shapes)
+def _positions(layer: keras.layers.Layer, kernel: Kernel) -> int:
+    """Returns how often a layer's kernel is applied to one example; axes of any length count 1.
+
+    A kernel inside of a layer of one's own is taken to be applied at each position of that one's
+    output.
+    """
+    if kernel.kind == "embedding":  # looked up, not multiplied
+        return 0
+    recurrent = "RNN" in kernel.classes
+    transposed = any(name.endswith("Transpose") for name in kernel.classes)
+    found = 0
+    for node in range(len(layer.inbound_nodes)):
+        inputs, outputs = layer.get_input_shape_at(node), layer.get_output_shape_at(node)
+        shape = _first(inputs if transposed else outputs)[1:-1]
+        if recurrent:  # once for each time step, and each place of a convolution
+            steps = _first(inputs)[1]
+            shape = (steps, *shape[1 if layer.return_sequences else 0 :])
+        found += math.prod(length or 1 for length in shape)
+    return found
+
+
+def _first(shapes: Any) -> tuple[int | None, ...]:
+    """Returns the first of one or several shapes, as Keras nests them."""
+    while isinstance(shapes, dict | list):
+        shapes = next(iter(shapes.values())) if isinstance(shapes, dict) else shapes[0]
+    return tuple(shapes)
 
 
 def remaining_multiply_adds(model: keras.Model, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:

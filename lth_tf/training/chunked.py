@@ -1,7 +1,7 @@
 """A Keras model whose `fit` runs a whole chunk of iterations per step, compiled as one loop."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.data.augmentations import augmentation
-from lth_tf.pruning.walk import copy_model, unwrap, walk
-from lth_tf.pruning.wrapper import is_maskable, masked_layers, wrap
+from lth_tf.pruning.walk import copy_model
+from lth_tf.pruning.wrapper import apply_masks, masked_kernels, masking
 from lth_tf.recipe import Recipe
 from lth_tf.training.normalization import GlobalBatchNormalization
 from lth_tf.training.order import Order
@@ -50,9 +50,7 @@ class ChunkedModel(keras.Model):
         self._augment = augmentation(recipe.augment)
         self._weight_decay = recipe.weight_decay
         self._xla = xla
-        inner = [unwrap(layer) for layer in walk(self).values()]
-        self._kernels = {layer.kernel.ref() for layer in inner if is_maskable(layer)}
-        self._random_layers = random_layers(self)
+        self._kernels = {kernel.ref() for kernel, _ in masked_kernels(self).values()}
 
     def train_step(self, data: tuple[Any, Any]) -> dict[str, tf.Tensor]:
         """Runs one iteration on inputs and targets; returns the loss."""
@@ -96,8 +94,7 @@ class ChunkedModel(keras.Model):
         for i in tf.range(length):
             loss = strategy.run(self._iteration, args=(chunk, examples, i))
             total += strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
-        for layer in masked_layers(self).values():
-            layer.apply_mask()
+        apply_masks(self)
         return {"loss": total / length}
 
     def _iteration(
@@ -112,7 +109,7 @@ class ChunkedModel(keras.Model):
         draw = functools.partial(self._draw, chunk["position"], iteration)
         if self._augment.draws:
             inputs = self._augment(inputs, draw(chunk["augment_key"][0], [self._augment.draws]))
-        with randomness_of(self._random_layers, draw, chunk["dropout_key"][0], iteration):
+        with randomness_of(random_layers(self), draw, chunk["dropout_key"][0], iteration):
             return step((inputs, targets))
 
     def kernel_gradients(self, order: Order, iteration: int) -> dict[str, np.ndarray]:
@@ -138,8 +135,8 @@ class ChunkedModel(keras.Model):
             _, gradients = self._loss_and_gradients(*batch)
             pairs = zip(self.trainable_variables, gradients, strict=True)
             by_variable = {variable.ref(): gradient for variable, gradient in pairs}
-            layers = masked_layers(self).items()
-            return {name: by_variable[layer.layer.kernel.ref()] for name, layer in layers}
+            there = masked_kernels(self).items()
+            return {name: _whole(by_variable[kernel.ref()], kernel) for name, (kernel, _) in there}
 
         strategy = self.distribute_strategy
         shares = strategy.run(
@@ -167,23 +164,33 @@ class ChunkedModel(keras.Model):
         return gradient + share * tf.convert_to_tensor(variable)
 
 
-def chunked_copy(model: keras.Model, replicas: int) -> ChunkedModel:
+def _whole(gradient: Any, kernel: tf.Variable) -> tf.Tensor:
+    """Returns a gradient as an array; an embedding's has only the rows that were looked up."""
+    return tf.zeros_like(kernel) if gradient is None else tf.convert_to_tensor(gradient)
+
+
+def chunked_copy(
+    model: keras.Model, replicas: int, names: Container[str] | None = None
+) -> ChunkedModel:
     """Copies a functional or Sequential model for training: kernels masked, noise stateless.
 
     Args:
         model: the plain model.
         replicas: devices that share a batch; batch normalisation is then over all of them.
+        names: the kernels that are masked; all but embeddings by default.
 
     Raises:
         UserError: if a layer cannot be copied, or its noise not shared among devices.
     """
+    # The loop applies masks before each call and after the last update: more would take time.
+    mask = masking(model, names, after_updates=False)
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         if replicas > 1 and type(layer) is keras.layers.BatchNormalization:
             return GlobalBatchNormalization.from_config(layer.get_config())
         if isinstance(layer, RandomLayer):
-            return copy_stateless(layer, replicas)
-        return wrap(layer)
+            return mask(layer, copy_stateless(layer, replicas))
+        return mask(layer, type(layer).from_config(layer.get_config()))
 
     clone = copy_model(model, copy)
     return ChunkedModel(clone.input, clone.output, name=model.name)

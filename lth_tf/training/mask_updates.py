@@ -8,7 +8,7 @@ import numpy as np
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.pruning.wrapper import masked_layers, set_masks
+from lth_tf.pruning.wrapper import masked_kernels, set_masks
 from lth_tf.training.invariants import check_update
 from lth_tf.training.mask_schedules import MaskSchedule, Moment
 from lth_tf.training.optimizers import zero_slots
@@ -50,7 +50,8 @@ class MaskUpdates(keras.callbacks.Callback):
     @property
     def density(self) -> float:
         """The share of the kernels' weights that remain."""
-        size = sum(math.prod(layer.mask.shape) for layer in masked_layers(self.model).values())
+        there = masked_kernels(self.model).values()
+        size = sum(math.prod(mask.shape) for _, mask in there)
         pruned = sum(mask.size - np.count_nonzero(mask) for mask in self.masks.values())
         return (size - pruned) / size
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
-from lth_tf.pruning.walk import walk
+from lth_tf.pruning.walk import unwrap, walk
 
 RandomLayer = keras.__internal__.layers.BaseRandomLayer
 
@@ -69,7 +69,8 @@ def copy_stateless(layer: keras.layers.Layer, replicas: int) -> keras.layers.Lay
 
 def random_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """Lists the layers of a model that draw random numbers."""
-    return [layer for layer in walk(model).values() if isinstance(layer, RandomLayer)]
+    layers = map(unwrap, walk(model).values())
+    return [layer for layer in layers if isinstance(layer, RandomLayer)]
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ from lth_tf.data import ImageData, ImageInfo, UserData, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
+from lth_tf.models.keras_3 import compare
 from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.user_model import ModelFunction, build_user_model
-from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
 from lth_tf.pruning.packing import unpack
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
@@ -38,6 +39,7 @@ from lth_tf.training.rewind import Rewind
 from lth_tf.training.state import State
 
 _NOTHING = Keep()
+_EXAMPLES = 8  # that a model of Keras 3 and its copy are compared on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,9 @@ class Trainer:
         self.examples = Examples(*data.examples)
         with strategy.scope():
             plain = self._build(build)
-            self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
+            _check_keras_3(plain, data)
+            names = {kernel.name for kernel in pruned_kernels(kernels(plain), recipe)}
+            self.model = chunked_copy(plain, strategy.num_replicas_in_sync, names)
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
@@ -191,6 +195,13 @@ class Trainer:
             return build(0)
         finally:
             keras.mixed_precision.set_global_policy(before)
+
+
+def _check_keras_3(model: keras.Model, data: ImageData | UserData) -> None:
+    """Checks on real examples that a model answers as the Keras 3 one that it was rebuilt from."""
+    if hasattr(model, "keras_3") and model.dtype_policy.name == "float32":
+        few = tf.nest.map_structure(lambda array: array[:_EXAMPLES], data.examples[0])
+        compare(model, model.keras_3(), few, f"model {model.name}")
 
 
 def _masks(initial: InitialState, state: State | None) -> dict[str, np.ndarray]:

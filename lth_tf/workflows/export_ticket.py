@@ -13,7 +13,7 @@ from lth_tf import data, files
 from lth_tf.errors import UserError
 from lth_tf.formats.formats import FORMATS, check_formats
 from lth_tf.formats.process import file_latencies
-from lth_tf.formats.saved_model import serving
+from lth_tf.formats.saved_model import serving, signature_text
 from lth_tf.formats.sizes import encodings, file_size
 from lth_tf.formats.source import Source
 from lth_tf.formats.table import BATCHES, Gains, Row
@@ -89,7 +89,15 @@ class Export:
             gains = None if threads is None else self._measure(source, folder, threads)
             units = self._units(source.model) if self.structured else []
             exported = Exported(
-                self._network.experiment, result, self.weights, notes, checks, gains, units
+                experiment=self._network.experiment,
+                result=result,
+                weights=self.weights,
+                notes=notes,
+                checks=checks,
+                gains=gains,
+                units=units,
+                signature=signature_text(source.model),
+                metric=self.store.metric(),
             )
             files.write_text(folder / "README.md", exported.readme())
         return exported
@@ -114,13 +122,22 @@ class Export:
         accuracy = self.store.result(self.training).test_accuracy_final
         return Expected(
             images=inputs,
-            labels=targets,
+            labels=targets if self._has_classes(model, targets) else None,
             logits=inference(model)(inputs),
             right=round(accuracy * len(targets))
             if trained and not self._network.is_from_user
             else None,
             comparable=recipe.precision == "float32" and not self._used_gpus(),
             trained=trained,
+        )
+
+    def _has_classes(self, model: keras.Model, targets: np.ndarray) -> bool:
+        """Whether the outputs are of classes, whose numbers the targets are."""
+        return (
+            len(model.output_shape) == 2
+            and model.output_shape[-1] > 1
+            and np.ndim(targets) == 1
+            and np.issubdtype(np.asarray(targets).dtype, np.integer)
         )
 
     def _used_gpus(self) -> bool:

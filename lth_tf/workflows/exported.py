@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from lth_tf.formats.formats import FORMATS
 from lth_tf.formats.table import Gains
+from lth_tf.metric import Metric
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.results import Result
 
@@ -21,6 +22,8 @@ class Exported:
         checks: by format, how it compares with the network, if that was asked for.
         gains: sizes and latency, if they were measured.
         units: what compaction left, if it was asked for.
+        signature: what the files take and return.
+        metric: what the network is judged by.
     """
 
     experiment: Experiment
@@ -29,7 +32,9 @@ class Exported:
     notes: Mapping[str, str | None]
     checks: Mapping[str, str]
     gains: Gains | None
-    units: Sequence[str] = ()
+    units: Sequence[str]
+    signature: str
+    metric: Metric
 
     @property
     def headline(self) -> str:
@@ -56,9 +61,9 @@ class Exported:
         text = [
             f"# {recipe.model} on {recipe.dataset}",
             f"Exported by lth_tf: {self.headline}. "
-            f"Final test accuracy of its training: {self.result.test_accuracy_final:.2%}.",
-            "Images go in as the data set delivers them, uint8 `[n, height, width, channels]`; "
-            "logits come out, float32 `[n, classes]`. By name they are `images` and `logits`.",
+            f"Final test {self.metric.label} of its training: "
+            f"{self.metric.text(self.result.test_accuracy_final)}.",
+            self.signature,
             "\n".join(f"- `{FORMATS[name].usage}`" for name in self.notes),
             "\n".join(f"- {line}" for line in self.lines),
             self.gains.markdown() if self.gains else "",

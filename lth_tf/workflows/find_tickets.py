@@ -1,11 +1,19 @@
 """Finding tickets of one's own network in one's own data, from Python."""
 
+import dataclasses
+import functools
+import html
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lth_tf.analysis.figures import canvas
+from lth_tf.analysis.figures.gallery import against_density
+from lth_tf.analysis.figures.points import AT_EARLY_STOP, level_points
 from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.data import UserData
+from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import name_of
 from lth_tf.lottery.inputs import Inputs, fitted
@@ -14,12 +22,14 @@ from lth_tf.lottery.tickets import ticket
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import DENSE, TICKET, Experiment, Training
+from lth_tf.runs.run import read_runs
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.workflows.run_experiment import run_experiment
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.figure import Figure
 
 
 class Found:
@@ -50,6 +60,44 @@ class Found:
         self._store = Store(self.folder)
         self._store.experiment_json()
 
+    def __repr__(self) -> str:
+        experiment = self._store.experiment()
+        return (
+            f"<Found {self.folder}: {experiment.recipe.model}, {experiment.strategy}, rounds "
+            f"{experiment.rounds}, replicates {experiment.replicates}, "
+            f"{len(self._store.finished())} trainings finished>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Shows the verdict and the results, in notebooks."""
+        columns = ["replicate", "level", "arm", "density", "remaining", "test_accuracy_final"]
+        table = self.results[columns].to_html(index=False, float_format="{:.4g}".format)
+        return f"<p>{html.escape(repr(self))}</p><p>{html.escape(self.verdict)}</p>{table}"
+
+    def plot(self, quantity: str = AT_EARLY_STOP) -> "Figure":
+        """Draws the paper's curve: what tickets and controls reach, against their density.
+
+        Args:
+            quantity: a column of `results`, such as "early_stop_iteration" or
+                "test_accuracy_final".
+
+        Returns:
+            A Matplotlib figure, which notebooks show.
+
+        Raises:
+            UserError: if nothing is finished, or there is no such column.
+        """
+        (run,) = read_runs([self.folder])
+        points = level_points(run.slug, run.results)
+        known = sorted({point.quantity for point in points if "/" not in point.quantity})
+        if quantity not in known:
+            raise UserError(f"quantity={quantity}: must be one of {', '.join(known)}")
+        with canvas.style():
+            figure = against_density(run, points, [], quantity).draw()
+        # Notebooks show by themselves only what pyplot made.
+        figure._repr_png_ = functools.partial(_png, figure)
+        return figure
+
     @property
     def results(self) -> "pandas.DataFrame":
         """results.csv: a row for each finished training, accuracies as fractions.
@@ -72,7 +120,8 @@ class Found:
             UserError: if its training is not finished.
         """
         arm = arm or (TICKET if level else DENSE)
-        return ticket(self._store, Training(replicate, level, arm))
+        found = ticket(self._store, Training(replicate, level, arm))
+        return dataclasses.replace(found, make=self._model_fn)
 
     @property
     def tickets(self) -> dict[int, Ticket]:
@@ -95,6 +144,12 @@ class Found:
         out = self.folder / "report"
         write_report([self.folder], out, command=f"python -m lth_tf.report {self.folder}")
         return out / "report.html"
+
+
+def _png(figure: "Figure") -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100, bbox_inches="tight")
+    return content.getvalue()
 
 
 def find_tickets(

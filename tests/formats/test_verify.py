@@ -120,6 +120,16 @@ def test_another_number_of_right_answers_fails_where_rounding_cannot_explain_it(
     assert compare(close, dataclasses.replace(off, logits=close), exact=True)
 
 
+def test_outputs_that_are_no_logits_are_compared_as_they_are(expected):
+    outputs = np.linspace(-1, 1, 1200, dtype=np.float32).reshape(100, 4, 3)
+    free = dataclasses.replace(expected, labels=None, logits=outputs, right=None)
+    assert "100 test examples differ by at most 0e+00" in compare(outputs, free, exact=True)
+    assert compare(outputs + 0.01, free, exact=False)
+    for exact, off in ((True, 1e-3), (False, 0.03)):
+        with pytest.raises(UserError, match="must give the network's outputs but for"):
+            compare(outputs + off, free, exact)
+
+
 def test_quantized_answers_may_differ_for_one_image_in_fifty(expected):
     logits = expected.logits.copy()
     logits[:12] *= -1

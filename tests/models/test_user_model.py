@@ -48,16 +48,9 @@ class Subclassed(keras.Model):
         return inputs
 
 
-def keras_3():
-    import keras as keras_3
-
-    return keras_3.Sequential([keras_3.Input((4,)), keras_3.layers.Dense(2)])
-
-
 REFUSED = {
     "subclassed": (lambda: compiled(Subclassed()), "subclassed model"),
     "no input": (lambda: compiled(keras.Sequential([L.Dense(2)])), "without an input shape"),
-    "Keras 3": (keras_3, "Keras 3 model.*tf_keras"),
     "not compiled": (
         lambda: keras.Sequential([keras.Input(4), L.Dense(2)]),
         r"model.compile\(loss",

@@ -9,7 +9,7 @@ from lth_tf import models
 from lth_tf.errors import UserError
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.kernels import kernels, named_weights, rates
-from lth_tf.pruning.wrapper import wrap
+from lth_tf.pruning.wrapper import mask_layers
 
 
 def many_layers():
@@ -18,20 +18,24 @@ def many_layers():
     x = keras.layers.Conv2D(4, 3, name="conv")(inputs)
     x = keras.layers.DepthwiseConv2D(3, name="depthwise")(x)
     x = keras.layers.SeparableConv2D(4, 1, name="separable")(x)
+    x = keras.layers.Conv2D(4, 1, name="frozen", trainable=False)(x)
     x = keras.layers.BatchNormalization(name="bn")(x)
     x = keras.layers.Dense(5, name="first")(keras.layers.Flatten()(x))
     return keras.Model(inputs, keras.layers.Dense(2, name="last")(x))
 
 
 def wrapped(model):
-    return keras.models.clone_model(model, clone_function=wrap)
+    return mask_layers(model)
 
 
-def test_only_kernels_of_dense_and_convolutional_layers_are_pruned():
+def test_kernels_are_pruned_and_biases_normalisation_and_frozen_layers_are_not():
     plain = many_layers()
     found = kernels(plain)
     assert [(k.name, k.kind, k.shape, k.size) for k in found] == [
         ("conv/kernel", "conv", (3, 3, 3, 4), 108),
+        ("depthwise/depthwise_kernel", "conv", (3, 3, 4, 1), 36),
+        ("separable/depthwise_kernel", "conv", (1, 1, 4, 1), 4),
+        ("separable/pointwise_kernel", "conv", (1, 1, 4, 4), 16),
         ("first/kernel", "dense", (64, 5), 320),
         ("last/kernel", "output", (5, 2), 10),
     ]
@@ -64,16 +68,26 @@ def test_layers_inside_of_a_layer_keep_their_weights_apart():
     assert {"inner/a/kernel", "inner/b/bias", "attention/query/kernel"} < named.keys()
 
 
-def test_rates_by_kind_and_by_the_first_pattern_that_fits():
+def test_rates_by_kind_and_by_the_first_name_or_class_that_fits():
     recipe = dataclasses.replace(
         paper_recipe("conv2"),
         prune_conv=0.1,
         prune_dense=0.2,
         prune_output=0.05,
-        prune_layers=(("f*", 0.4), ("f?rst", 0.6), ("last", 0.0)),
+        prune_layers=(
+            ("f*", 0.4),
+            ("f?rst", 0.6),
+            ("last", 0.0),
+            ("separable/pointwise_kernel", 0.3),
+            ("DepthwiseConv2D", 0.5),
+            ("SeparableConv2D", 0.7),
+        ),
     )
     assert rates(kernels(many_layers()), recipe) == {
         "conv/kernel": 0.1,
+        "depthwise/depthwise_kernel": 0.5,
+        "separable/depthwise_kernel": 0.7,
+        "separable/pointwise_kernel": 0.3,
         "first/kernel": 0.4,
         "last/kernel": 0.0,
     }
@@ -94,5 +108,7 @@ def test_shortcuts_and_output_of_resnet_are_never_pruned():
 
 def test_a_pattern_that_fits_no_layer_is_refused():
     recipe = dataclasses.replace(paper_recipe("conv2"), prune_layers=(("dense9", 0.5),))
-    with pytest.raises(UserError, match=r"--prune_layers=dense9=0.5: .* conv, first, last$"):
+    with pytest.raises(
+        UserError, match=r"--prune_layers=dense9=0.5: .* conv, depthwise, separable, first, last$"
+    ):
         rates(kernels(many_layers()), recipe)

@@ -34,6 +34,7 @@ def test_kernels_are_found_by_path_and_counted_once():
     assert found == {
         "stem/kernel": "conv",
         "block/conv/kernel": "conv",
+        "depthwise/depthwise_kernel": "conv",
         "transposed/kernel": "conv",
         "head/dense/kernel": "dense",
         "shared/kernel": "dense",

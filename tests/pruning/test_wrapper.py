@@ -7,7 +7,7 @@ import tf_keras as keras
 from tensorflow_model_optimization.sparsity.keras import ConstantSparsity, prune_low_magnitude
 
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.pruning.wrapper import MaskedLayer, get_masks, masked_layers, set_masks, wrap
+from lth_tf.pruning.wrapper import MaskedLayer, get_masks, mask_layers, set_masks
 from lth_tf.training.optimizers import Adam, Momentum
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -31,9 +31,7 @@ def pair():
     """A plain network and its wrapped copy, with the same weights, and masks for it."""
     keras.utils.set_random_seed(1)
     plain = network()
-    model = keras.models.clone_model(plain, clone_function=wrap)
-    for name, variable in named_weights(model).items():
-        variable.assign(named_weights(plain)[name])
+    model = mask_layers(plain)
     rng = np.random.default_rng(0)
     masks = {name: rng.random(mask.shape) < 0.4 for name, mask in get_masks(model).items()}
     assert masks.keys() == {"conv/kernel", "output/kernel"}
@@ -120,7 +118,7 @@ def test_masks_are_set_by_name_and_ones_where_none_is_given():
     found = get_masks(model)
     assert found["conv/kernel"].all() and found["conv/kernel"].dtype == bool
     np.testing.assert_array_equal(found["output/kernel"], masks["output/kernel"])
-    kernel = masked_layers(model)["output/kernel"].layer.kernel.numpy()
+    kernel = named_weights(model)["output/kernel"].numpy()
     np.testing.assert_array_equal(kernel != 0, masks["output/kernel"])
 
 
@@ -141,3 +139,41 @@ def test_wrapping_copies_and_leaves_the_model_alone():
     for old, new in zip(before, plain.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert [type(layer) for layer in model.layers].count(MaskedLayer) == 2
+
+
+def test_pruned_weights_are_zero_after_fit_and_in_a_loop_of_ones_own_and_after_loading(tmp_path):
+    _, model, masks = pair()
+    set_masks(model, masks)
+    images, labels = examples()
+    model.compile("adam", LOSS)
+    model.fit(images, labels, batch_size=16, verbose=0)
+    assert pruned(model, masks) == 0
+    model.save(tmp_path / "masked.keras")
+    loaded = keras.models.load_model(tmp_path / "masked.keras")
+    for name, mask in get_masks(loaded).items():
+        np.testing.assert_array_equal(mask, masks[name])
+    np.testing.assert_array_equal(loaded(images), model(images))
+    for each in (model, loaded):
+        optimizer = keras.optimizers.Adam(0.01)
+        with tf.GradientTape() as tape:
+            loss = LOSS(labels, each(images, training=True))
+        optimizer.minimize(loss, each.trainable_variables, tape=tape)
+        assert pruned(each, masks) == 0
+
+
+def pruned(model, masks):
+    """Counts pruned weights that are not zero."""
+    weights = named_weights(model)
+    return sum(np.count_nonzero(weights[name].numpy()[~mask]) for name, mask in masks.items())
+
+
+def test_a_constraint_of_the_layers_own_holds_as_well():
+    inputs = keras.Input((3,))
+    layer = keras.layers.Dense(2, kernel_constraint=keras.constraints.NonNeg(), name="dense")
+    model = mask_layers(keras.Model(inputs, layer(inputs)))
+    mask = np.array([[True, False], [True, True], [False, True]])
+    set_masks(model, {"dense/kernel": mask})
+    model.compile(keras.optimizers.SGD(1.0), "mse", run_eagerly=True)
+    model.train_on_batch(np.ones((4, 3)), np.full((4, 2), -9.0))
+    kernel = named_weights(model)["dense/kernel"].numpy()
+    assert not kernel[~mask].any() and (kernel >= 0).all()

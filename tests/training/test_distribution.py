@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.pruning.wrapper import get_masks, masked_layers, set_masks
+from lth_tf.pruning.wrapper import get_masks, masked_kernels, set_masks
 from lth_tf.training.distribution import make_strategy, use_xla
 
 
@@ -29,10 +29,10 @@ def test_two_devices_train_as_one(make, two_devices):
     for first, second in zip(one.rows[1:], two.rows[1:], strict=True):
         assert second.train_loss == pytest.approx(first.train_loss, rel=1e-4)
         assert second.validation_loss == pytest.approx(first.validation_loss, rel=1e-4)
-    for name, layer in masked_layers(trainers[1].model).items():
+    for name, (kernel, _) in masked_kernels(trainers[1].model).items():
         mask = setting.masks[name]
         np.testing.assert_array_equal(get_masks(trainers[1].model)[name], mask)
-        replicas = [kernel.numpy() for kernel in layer.layer.kernel.values]
+        replicas = [copy.numpy() for copy in kernel.values]
         assert len(replicas) == 2
         for kernel in replicas:
             np.testing.assert_array_equal(kernel != 0, mask)

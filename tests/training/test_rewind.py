@@ -6,7 +6,7 @@ import tf_keras as keras
 
 from lth_tf.pruning import masks
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.pruning.wrapper import get_masks, set_masks, wrap
+from lth_tf.pruning.wrapper import get_masks, mask_layers, set_masks
 from lth_tf.training.initial_state import Keep
 from lth_tf.training.optimizers import Adam, Momentum, Schedule
 from lth_tf.training.rewind import Rewind
@@ -52,7 +52,7 @@ class Reader:
         x = keras.layers.ReLU()(keras.layers.BatchNormalization(name="bn")(x))
         x = keras.layers.Dense(3, name="output")(keras.layers.Flatten()(x))
         plain = keras.Model(inputs, x)
-        self.model = keras.models.clone_model(plain, clone_function=wrap)
+        self.model = mask_layers(plain)
         self.model.compile(optimizer, LOSS)
         self.data = data
 

@@ -40,7 +40,7 @@ def network():
     inner = keras.Input((6, 6, 1))
     residual = L.Conv2D(1, 3, padding="same", name="conv")(inner)
     block = keras.Model(inner, residual + inner, name="block")
-    x = L.SpatialDropout2D(0.1)(L.Conv2D(4, 3)(block(x)))
+    x = L.SpatialDropout2D(0.1)(L.SeparableConv2D(4, 3)(block(x)))
     x = L.Dropout(0.2)(L.Dense(16, activation="relu")(L.Flatten()(x)))
     model = keras.Model(inputs, L.Dense(3, activation="softmax")(x))
     model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -94,10 +94,30 @@ def test_returns_results_tickets_and_a_report(found, mine):
     assert accuracy == pytest.approx(row.test_accuracy_final)
     assert set(ticket.masks) == {
         "block/conv/kernel",
-        "conv2d/kernel",
+        "separable_conv2d/depthwise_kernel",
+        "separable_conv2d/pointwise_kernel",
         "dense/kernel",
         "dense_1/kernel",
     }
+
+
+def test_shows_itself_shortly_and_draws_the_papers_curve(found):
+    assert repr(found).endswith(
+        "mine:network, iterative, rounds 2, replicates 2, 10 trainings finished>"
+    )
+    assert len(repr(found)) < 300 and "<table" in found._repr_html_()
+    ticket = found.ticket(2)
+    left, size = (sum(f(m) for m in ticket.masks.values()) for f in (np.count_nonzero, np.size))
+    assert repr(ticket) == (
+        f"<Ticket level 2, arm ticket, replicate 0, {left:,} of {size:,} kernel weights>"
+    )
+    (axes,) = found.plot("test_accuracy_final").axes
+    drawn = np.concatenate([line.get_ydata() for line in axes.lines])
+    means = found.results.groupby(["level", "arm"]).test_accuracy_final.mean()
+    assert all(np.isclose(100 * mean, drawn).any() for mean in means)
+    assert found.plot()._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(UserError, match="quantity=speed: must be one of early_stop_iteration, "):
+        found.plot("speed")
 
 
 def test_its_networks_can_be_run_on_its_data(found, mine):
@@ -242,7 +262,7 @@ def bare():
     ("make", "message"),
     [
         (seeded, "same initial weights whatever the seed"),
-        (bare, "has no dense or convolutional layer"),
+        (bare, "has no kernel that"),
         (lambda: None, "must return a tf_keras model"),
         (judged_by_snr, "metric snr: .*must be said"),
     ],

@@ -76,9 +76,7 @@ def pictures_of(
     known = {point.quantity for point in points}
     judged = judged_quantities(run, by_marks)
     pictures = [
-        dataclasses.replace(
-            _against_density(run, points, paper, quantity), leads=quantity in judged
-        )
+        dataclasses.replace(against_density(run, points, paper, quantity), leads=quantity in judged)
         for quantity in quantities_of(run, by_marks)
         if quantity in known
     ]
@@ -127,9 +125,17 @@ def quantities_of(run: Run, by_marks: bool) -> list[str]:
     return [*judged, *others, *map(at_mark, common_marks(run.results)), UNTRAINED]
 
 
-def _against_density(
+def against_density(
     run: Run, points: Sequence[Point], paper: Sequence[Point], quantity: str
 ) -> Picture:
+    """Returns the figure of a quantity against the density: the paper's curves.
+
+    Args:
+        run: the run.
+        points: its points.
+        paper: the paper's points for the same setting.
+        quantity: a column of results.csv.
+    """
     draws = run.experiment.reinits
     lines = [*arm_lines(points, quantity, draws), *paper_lines(paper, quantity)]
     frame = frame_for(lines, points, quantity, run.metric)

@@ -15,7 +15,8 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.pruning.compaction import graph
 from lth_tf.pruning.kernels import kernels
-from lth_tf.pruning.wrapper import masked_layers
+from lth_tf.pruning.walk import copied
+from lth_tf.pruning.wrapper import masked_kernels
 from lth_tf.streams import Streams
 
 # How far outputs may differ, as a share of their scale. Sums of another order differ by rounding,
@@ -69,7 +70,7 @@ def compact(model: keras.Model) -> keras.Model:
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config, _ = changes.get(layer.name, ({}, None))
-        return layer.__class__.from_config({**layer.get_config(), **config})
+        return copied(layer, lambda old: type(old).from_config({**old.get_config(), **config}))
 
     smaller = keras.models.clone_model(model, clone_function=clone)
     for layer, copy in zip(model.layers, smaller.layers, strict=True):
@@ -121,7 +122,7 @@ def largest_difference(
 def _require_plain(model: keras.Model) -> None:
     if not getattr(model, "_is_graph_network", False):
         raise UserError(f"{model.name}: must be a functional or Sequential model, built")
-    wrapped = ", ".join(masked_layers(model))
+    wrapped = ", ".join(masked_kernels(model))
     if wrapped:
         raise UserError(
             f"{model.name}: must be plain, but {wrapped} has a mask; apply the masks and use "
@@ -129,14 +130,25 @@ def _require_plain(model: keras.Model) -> None:
         )
 
 
-def _check(model: keras.Model, smaller: keras.Model) -> None:
+def _some_inputs(model: keras.Model) -> list[np.ndarray]:
+    """Draws inputs like images; where a network looks numbers up, such as it can."""
     random = Streams(0, 0).generator("structured_check")
-    inputs = [
-        random.uniform(0, 255, [8, *(size or 32 for size in each.shape[1:])]).astype(
+    looks_up = (keras.layers.Embedding, keras.layers.CategoryEncoding)
+    tables = [layer for layer in model._flatten_layers() if isinstance(layer, looks_up)]
+    sizes = [getattr(t, "input_dim", None) or getattr(t, "num_tokens", None) for t in tables]
+    highest = min([size for size in sizes if size], default=256) - 1
+    if any(each.dtype == tf.string for each in model.inputs):
+        raise UserError(f"{model.name}: cannot be made smaller: its inputs must be numbers")
+    return [
+        random.uniform(0, highest, [8, *(size or 32 for size in each.shape[1:])]).astype(
             each.dtype.as_numpy_dtype
         )
         for each in model.inputs
     ]
+
+
+def _check(model: keras.Model, smaller: keras.Model) -> None:
+    inputs = _some_inputs(model)
     difference = largest_difference(model, smaller, inputs if len(inputs) > 1 else inputs[0])
     is_half = any(layer.compute_dtype in ("bfloat16", "float16") for layer in model.layers)
     tolerance = HALF_TOLERANCE if is_half else TOLERANCE
