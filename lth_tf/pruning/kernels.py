@@ -105,6 +105,8 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     named = {}
     for path, outer in walk(model).items():
         for variable in unwrap(outer).weights:
+            if not isinstance(variable, tf.Variable):
+                continue  # a lookup's table
             inside = "/" + variable.name.removesuffix(":0")
             name = f"{path}/{inside.split(f'/{outer.name}/')[-1].lstrip('/')}"
             if name in named:

@@ -22,6 +22,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras import (
     pruning_wrapper,
 )
 
+from lth_tf.pruning.layer_state import copy_state
 from lth_tf.pruning.walk import copy_model, walk
 
 
@@ -49,16 +50,25 @@ class MaskedLayer(pruning_wrapper.PruneLowMagnitude):
         kwargs.pop("pruning_schedule", None)
         kwargs.update(dtype="float32", autocast=False)
         super().__init__(layer, FixedMask(), **kwargs)
+        self.supports_masking = layer.supports_masking
 
     @property
     def mask(self) -> tf.Variable:
         """The kernel's mask: a float32 variable of the kernel's shape, ones and zeros."""
         return self.pruning_vars[0][1]
 
-    def call(self, inputs: tf.Tensor, training: Any = None, **kwargs: Any) -> tf.Tensor:
+    def call(
+        self, inputs: tf.Tensor, training: Any = None, mask: Any = None, **kwargs: Any
+    ) -> tf.Tensor:
         """Zeroes the pruned weights, then runs the layer."""
+        if mask is not None and self.layer._expects_mask_arg:
+            kwargs["mask"] = mask
         self.apply_mask()
         return self.layer(inputs, **kwargs)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """Returns the layer's Keras mask, which says which time steps count."""
+        return self.layer.compute_mask(inputs, mask)
 
     def apply_mask(self) -> None:
         """Zeroes the pruned weights on every device."""
@@ -82,9 +92,9 @@ def _zero_where_pruned(kernel: tf.Variable, mask: tf.Variable) -> tf.Operation:
 
 
 def is_maskable(layer: keras.layers.Layer) -> bool:
-    """Says whether a layer has a kernel that tfmot can prune."""
+    """Says whether a layer has a kernel that tfmot can prune, and that is trained."""
     registry = prune_registry.PruneRegistry
-    return hasattr(layer, "kernel") and registry.supports(layer)
+    return layer.trainable and hasattr(layer, "kernel") and registry.supports(layer)
 
 
 def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -100,9 +110,7 @@ def mask_layers(model: keras.Model) -> keras.Model:
         UserError: if a layer cannot be copied.
     """
     masked = copy_model(model, wrap)
-    copies = walk(masked)
-    for path, layer in walk(model).items():
-        copies[path].set_weights(layer.get_weights())
+    copy_state(model, masked)
     return masked
 
 

@@ -9,12 +9,19 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.data.augmentations import augmentation
+from lth_tf.pruning.layer_state import copy_state
 from lth_tf.pruning.walk import copy_model, unwrap, walk
 from lth_tf.pruning.wrapper import is_maskable, masked_layers, wrap
 from lth_tf.recipe import Recipe
+from lth_tf.training.evaluation import in_float32
 from lth_tf.training.normalization import GlobalBatchNormalization
 from lth_tf.training.order import Order
-from lth_tf.training.random_layers import RandomLayer, copy_stateless, random_layers, randomness_of
+from lth_tf.training.random_layers import (
+    copy_dropout,
+    make_repeatable,
+    random_layers,
+    randomness_of,
+)
 
 
 class Examples:
@@ -52,7 +59,6 @@ class ChunkedModel(keras.Model):
         self._xla = xla
         inner = [unwrap(layer) for layer in walk(self).values()]
         self._kernels = {layer.kernel.ref() for layer in inner if is_maskable(layer)}
-        self._random_layers = random_layers(self)
 
     def train_step(self, data: tuple[Any, Any]) -> dict[str, tf.Tensor]:
         """Runs one iteration on inputs and targets; returns the loss."""
@@ -64,7 +70,8 @@ class ChunkedModel(keras.Model):
     def _loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
         scaling = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(inputs, targets, self(inputs, training=True))
+            outputs = in_float32(self(inputs, training=True))
+            loss = self.compute_loss(inputs, targets, outputs)
             scaled = self.optimizer.get_scaled_loss(loss) if scaling else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
         if scaling:
@@ -112,7 +119,7 @@ class ChunkedModel(keras.Model):
         draw = functools.partial(self._draw, chunk["position"], iteration)
         if self._augment.draws:
             inputs = self._augment(inputs, draw(chunk["augment_key"][0], [self._augment.draws]))
-        with randomness_of(self._random_layers, draw, chunk["dropout_key"][0], iteration):
+        with randomness_of(random_layers(self), draw, chunk["dropout_key"][0], iteration):
             return step((inputs, targets))
 
     def kernel_gradients(self, order: Order, iteration: int) -> dict[str, np.ndarray]:
@@ -181,9 +188,23 @@ def chunked_copy(model: keras.Model, replicas: int) -> ChunkedModel:
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         if replicas > 1 and type(layer) is keras.layers.BatchNormalization:
             return GlobalBatchNormalization.from_config(layer.get_config())
-        if isinstance(layer, RandomLayer):
-            return copy_stateless(layer, replicas)
+        if type(layer) is keras.layers.Dropout:
+            return copy_dropout(layer, replicas)
         return wrap(layer)
 
     clone = copy_model(model, copy)
-    return ChunkedModel(clone.input, clone.output, name=model.name)
+    chunked = ChunkedModel(clone.input, clone.output, name=model.name)
+    # Losses and metrics by output go by the names that the outputs had.
+    chunked.output_names[:] = model.output_names
+    _take_over_added_losses(clone, chunked)
+    copy_state(model, chunked)
+    make_repeatable(chunked, replicas)
+    return chunked
+
+
+def _take_over_added_losses(clone: keras.Model, chunked: ChunkedModel) -> None:
+    """Takes over what `model.add_loss` has left in a model: layers that no output depends on."""
+    added = [layer for layer in clone.layers if layer not in chunked.layers]
+    if added:
+        nodes = [node for nodes in clone._nodes_by_depth.values() for node in nodes]
+        chunked._insert_layers(added, nodes)

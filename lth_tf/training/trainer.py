@@ -14,6 +14,7 @@ from lth_tf.data import ImageData, ImageInfo, UserData, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
+from lth_tf.metric import ACCURACY
 from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.user_model import ModelFunction, build_user_model
 from lth_tf.pruning.kernels import snapshot
@@ -80,6 +81,7 @@ class Trainer:
         data: ImageData | UserData,
         strategy: tf.distribute.Strategy,
         xla: str = "auto",
+        metric: str = ACCURACY.name,
     ) -> None:
         """Builds and compiles the model.
 
@@ -89,6 +91,7 @@ class Trainer:
             data: the data set, put on the device as a whole; not needed in memory afterwards.
             strategy: the devices.
             xla: "on", "off" or "auto".
+            metric: the name of the metric that it is judged by.
 
         Raises:
             UserError: if it is to be compiled by XLA for several devices.
@@ -97,16 +100,15 @@ class Trainer:
         # Outside of the strategy, which would send each device a copy of the whole data set.
         self.examples = Examples(*data.examples)
         with strategy.scope():
-            plain = self._build(build)
+            plain = build_in_precision(recipe.precision, build)
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync)
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
         self.model.attach(self.examples, recipe, self.xla)
-        self._validation = Evaluator(self.model, self.xla)
-        self._test = Evaluator(self.model, self.xla)
+        evaluator = functools.partial(Evaluator, self.model, self.xla, metric)
+        self._validation, self._test, self._training = evaluator(), evaluator(), evaluator()
         self._test.set_examples(*data.test)
-        self._training = Evaluator(self.model, self.xla)
         self._process_group = ProcessGroup(strategy)
 
     def train(
@@ -184,13 +186,20 @@ class Trainer:
             seconds=time.monotonic() - began + before,
         )
 
-    def _build(self, build: Callable[[int], keras.Model]) -> keras.Model:
-        before = keras.mixed_precision.global_policy()
-        keras.mixed_precision.set_global_policy(self.recipe.precision)
-        try:
-            return build(0)
-        finally:
-            keras.mixed_precision.set_global_policy(before)
+
+def build_in_precision(precision: str, build: Callable[[int], keras.Model]) -> keras.Model:
+    """Builds a network as it is trained, with initial weights that will be set.
+
+    Args:
+        precision: the recipe's.
+        build: returns the plain network for a seed.
+    """
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        return build(0)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def _masks(initial: InitialState, state: State | None) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from lth_tf.paper.recipes import RECIPES, paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
+from lth_tf.workflows.check_network import check_network
 from lth_tf.workflows.cost import cost_of_training
 
 
@@ -35,14 +36,15 @@ def print_preview(
     """
     recipe = experiment.recipe
     info = inputs.info(recipe, data_dir)
-    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
+    network = Network.of(experiment, info, inputs)
     network.check()
+    notes = check_network(network, inputs.data) if inputs.data else []
     store = Store(folder)
     plan = make_plan(experiment)
     done = {training for training in plan if store.is_done(training)}
     console.print(_recipe_table(recipe.to_json(), *_compared(recipe, inputs.ticket)))
     console.print(_plan_table(network, experiment))
-    for line in network.fitted_ticket.notes if inputs.ticket else ():
+    for line in (*notes, *(network.fitted_ticket.notes if inputs.ticket else ())):
         console.print(line)
     expected = cost_of_training(
         network, [store.result(training) for training in plan if training in done]

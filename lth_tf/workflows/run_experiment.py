@@ -27,6 +27,7 @@ from lth_tf.runs.store import Store
 from lth_tf.training.distribution import gpu_names, make_strategy
 from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.rewind import set_weights
+from lth_tf.workflows.check_network import check_network
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def run_experiment(
     scheduler.prepare(settings)
     process_group = ProcessGroup(make_strategy(settings.distribution))
     inputs = inputs or inputs_of(experiment.recipe)
-    network = _checked_network(experiment, inputs, settings)
+    network, notes = _checked_network(experiment, inputs, settings)
     if not process_group.is_chief:
         place = f"Worker {process_group.index} of {process_group.size}"
         console.print(f"{place}; see worker 0, the chief, for the run.")
@@ -84,6 +85,8 @@ def run_experiment(
         start = describe_start(flags, settings, gpu_names())
         store.begin(experiment, network.data, start, network.described)
         _keep_ticket(network, store)
+        for note in notes:
+            _log.warning(note)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
@@ -100,18 +103,23 @@ def _choose_scheduler(settings: Settings) -> type[Scheduler]:
     return Processes if settings.jobs > 1 else InTurn
 
 
-def _checked_network(experiment: Experiment, inputs: Inputs, settings: Settings) -> Network:
+def _checked_network(
+    experiment: Experiment, inputs: Inputs, settings: Settings
+) -> tuple[Network, list[str]]:
     """Makes the network and checks all that can be wrong before anything is written.
 
     Data that must be downloaded, or cannot be, show here.
+
+    Returns:
+        The network, and what is to be said of it.
     """
     recipe = experiment.recipe
     info = inputs.info(recipe, settings.data_dir)
-    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
+    network = Network.of(experiment, info, inputs)
     network.check(make_strategy(settings.distribution).num_replicas_in_sync)
     examples = inputs.data or data.load(recipe.dataset, settings.data_dir)
     augmentation(recipe.augment).check(examples.examples[0])
-    return network
+    return network, check_network(network, examples)
 
 
 def _keep_ticket(network: Network, store: Store) -> None:
