@@ -137,6 +137,14 @@ class Evaluator:
         # A mean is divided here: in float32 it would not be the nearest to the fraction.
         return loss, float(metric[0]) / float(metric[1]) if len(metric) == 2 else float(metric[0])
 
+    def compiles(self) -> bool:
+        """Says whether XLA can compile the model, its loss and metrics: it knows no text."""
+        try:
+            self()
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+        return True
+
     def _sums(self, grids: tuple[Any, Any], rest: tuple[Any, Any]) -> tuple[Any, list]:
         self._model.compiled_metrics.reset_state()
         total = tf.constant(0.0)

@@ -105,10 +105,16 @@ class Trainer:
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
-        self.model.attach(self.examples, recipe, self.xla)
-        evaluator = functools.partial(Evaluator, self.model, self.xla, metric)
-        self._validation, self._test, self._training = evaluator(), evaluator(), evaluator()
+        self._test = Evaluator(self.model, self.xla, metric)
         self._test.set_examples(*data.test)
+        if self.xla and xla == "auto" and not self._test.compiles():
+            self.xla = False
+            self._test = Evaluator(self.model, self.xla, metric)
+            self._test.set_examples(*data.test)
+        self._validation, self._training = (
+            Evaluator(self.model, self.xla, metric) for _ in range(2)
+        )
+        self.model.attach(self.examples, recipe, self.xla)
         self._process_group = ProcessGroup(strategy)
 
     def train(
