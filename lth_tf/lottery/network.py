@@ -19,10 +19,11 @@ from lth_tf.lottery.inputs import Inputs, fitted
 from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.lottery.search import check_search
 from lth_tf.metric import ACCURACY, Metric
+from lth_tf.models.fingerprint import fingerprint
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
-from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
+from lth_tf.pruning.kernels import Kernel, kernels, rates, snapshot
 from lth_tf.pruning.walk import walk
 from lth_tf.recipe import digest
 from lth_tf.runs.experiment import AT_INIT, DENSE, ONE_SHOT, Experiment, Training
@@ -128,23 +129,32 @@ class Network:
         """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
         if not self.is_from_user:
             return {}
-        model = self.build()
+        model, other = self._two_models
         objective = objective_of(model)
-        metric = objective.metric(model, self.metric_name, self.higher_is_better)
-        shapes = {name: list(weight.shape) for name, weight in named_weights(model).items()}
-        return {
+        weights, others = snapshot(model), snapshot(other)
+        constant = {n: w for n, w in weights.items() if np.array_equal(w, others[n])}
+        shapes = {name: list(weight.shape) for name, weight in weights.items()}
+        described = {
             "architecture": digest(shapes),
+            "network": fingerprint(model, {**constant, **self.pretrained}, objective.parts),
             "loss": objective.describe(),
-            "metric": metric.name,
-            "higher_is_better": metric.higher_is_better,
+            "metric": self.metric.name,
+            "higher_is_better": self.metric.higher_is_better,
         }
+        return {**described, **({"pretrained": len(self.pretrained)} if self.pretrained else {})}
 
     @cached_property
     def metric(self) -> Metric:
         """What the network is judged by."""
         if not self.is_from_user:
             return ACCURACY
-        return Metric(self.described["metric"], self.described["higher_is_better"])
+        model = self.build()
+        return objective_of(model).metric(model, self.metric_name, self.higher_is_better)
+
+    @cached_property
+    def _two_models(self) -> tuple[keras.Model, keras.Model]:
+        """A user's network with the initial weights of two seeds."""
+        return self.build(0), self.build(1)
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -284,8 +294,7 @@ class Network:
 
     def _check_initial_weights(self, name: str) -> None:
         """Checks that each seed has its weights, and that weights given for all of them fit."""
-        models = self.build(0), self.build(1)
-        first, second = map(snapshot, models)
+        first, second = map(snapshot, self._two_models)
         for weight, array in self.pretrained.items():
             wanted = first[weight].shape if weight in first else None
             if array.shape != wanted:
@@ -311,7 +320,7 @@ class Network:
                         f"model has the same {weight} whatever the seed; have it drawn, and give "
                         "pretrained weights by initial_weights= alone"
                     )
-        for path, layer in walk(models[0]).items():
+        for path, layer in walk(self._two_models[0]).items():
             there = [weight for weight in first if weight.startswith(f"{path}/")]
             same = all(np.array_equal(first[weight], second[weight]) for weight in there)
             if hasattr(layer, "adapt") and not same:

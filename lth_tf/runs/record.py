@@ -15,6 +15,12 @@ from lth_tf.runs.experiment import EARLY_BIRD, Experiment
 FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _GROWING = ("rounds", "replicates", "reinits")
+# What earlier versions did not record.
+_LATER = ("higher_is_better", "network", "sha256")
+_ANOTHER = {
+    "network": "the network is another: its layers' configuration, its own classes and functions, "
+    "what it has adapted to, or its pretrained weights"
+}
 
 
 def describe(
@@ -75,11 +81,13 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
         UserError: if they are not of the same experiment; names each field that differs.
     """
     there, wanted = _identity(known), _identity(here)
-    if "metric" in there:  # runs of earlier versions do not say
-        there.setdefault("higher_is_better", wanted.get("higher_is_better"))
+    for name in _LATER:  # runs of earlier versions do not say
+        there.setdefault(name, wanted.get(name))
     names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
     if names:
-        differing = "; ".join(f"{n} is {there.get(n)} there, {wanted.get(n)} here" for n in names)
+        differing = "; ".join(
+            _ANOTHER.get(n) or f"{n} is {there.get(n)} there, {wanted.get(n)} here" for n in names
+        )
         raise UserError(
             f"{folder}: holds another experiment ({differing}); "
             "give this one another --name, or remove the folder"

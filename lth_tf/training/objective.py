@@ -51,6 +51,12 @@ class Objective:
             loss_weights=self.loss_weights,
         )
 
+    @property
+    def parts(self) -> list[Any]:
+        """The losses and metrics, in one list."""
+        parts = tf.nest.flatten((self.loss, self.metrics, self.weighted_metrics))
+        return [part for part in parts if part is not None]
+
     def describe(self) -> str:
         """Returns the loss and the metrics as a text that differs where they differ."""
         metrics = self.metrics or self.weighted_metrics

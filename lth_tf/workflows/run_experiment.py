@@ -90,7 +90,15 @@ def run_experiment(
             _log.warning(note)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
-        _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
+        if pending:
+            _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
+        else:
+            _log.warning(
+                "%s: NOTHING TO TRAIN: all %d trainings were finished before; what follows is what "
+                "they found. Another seed, recipe or --name trains anew.",
+                folder,
+                len(plan),
+            )
         with ProgressListener(console, experiment, pending, network.metric) as listener:
             scheduler(network, inputs, store, settings).run(pending, listener, should_stop)
         if export_saved_model:
