@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.arms import ARMS
@@ -23,9 +24,10 @@ from lth_tf.models.fingerprint import fingerprint
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
-from lth_tf.pruning.kernels import Kernel, kernels, rates, snapshot
+from lth_tf.pruning.kernels import Kernel, kernels, named_weights, rates, snapshot
 from lth_tf.pruning.walk import walk
 from lth_tf.recipe import digest
+from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import AT_INIT, DENSE, ONE_SHOT, Experiment, Training
 from lth_tf.streams import Streams
 from lth_tf.training.objective import objective_of
@@ -138,6 +140,7 @@ class Network:
             "architecture": digest(shapes),
             "network": fingerprint(model, {**constant, **self.pretrained}, objective.parts),
             "loss": objective.describe(),
+            "coverage": vars(self.coverage),
             "metric": self.metric.name,
             "higher_is_better": self.metric.higher_is_better,
         }
@@ -150,6 +153,22 @@ class Network:
             return ACCURACY
         model = self.build()
         return objective_of(model).metric(model, self.metric_name, self.higher_is_better)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """How many of its kernel weights have masks."""
+        model = self.build()
+        masked = {kernel.name for kernel in self.kernels}
+        found, left_out = [], []
+        weights = named_weights(model)
+        for path, layer in walk(model).items():
+            names = [name for name in weights if name.startswith(f"{path}/")]
+            kernels = [name for name in names if _is_kernel(name, weights[name], layer)]
+            found += kernels
+            if not masked.issuperset(kernels):
+                left_out.append(f"{path} ({type(layer).__name__})")
+        sizes = {name: weights[name].shape.num_elements() for name in {*found, *masked}}
+        return Coverage(sum(sizes[name] for name in masked), sum(sizes.values()), tuple(left_out))
 
     @cached_property
     def _two_models(self) -> tuple[keras.Model, keras.Model]:
@@ -328,3 +347,8 @@ class Network:
                     f"--model={name}: layer {path} ({type(layer).__name__}) is adapted to another "
                     "state each time; adapt it to the same examples"
                 )
+
+
+def _is_kernel(name: str, weight: tf.Variable, layer: keras.layers.Layer) -> bool:
+    """Says whether a weight is a kernel: no bias, and nothing that a layer has adapted to."""
+    return len(weight.shape) > 1 and "bias" not in name and not hasattr(layer, "adapt")

@@ -10,6 +10,7 @@ from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
+from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import EARLY_BIRD, Experiment
 
 FORMAT = 1
@@ -105,7 +106,8 @@ def _identity(fields: Mapping[str, Any]) -> dict[str, Any]:
     if fields["strategy"] == EARLY_BIRD:
         # Masks of all levels are drawn while the dense network trains: none can be added later.
         named["rounds"] = fields["rounds"]
-    return {**fields["recipe"], **fields["data"], **fields.get("objective", {}), **named}
+    objective = {k: v for k, v in fields.get("objective", {}).items() if k != "coverage"}
+    return {**fields["recipe"], **fields["data"], **objective, **named}
 
 
 def experiment_of(fields: Mapping[str, Any]) -> Experiment:
@@ -136,3 +138,9 @@ def metric_of(fields: Mapping[str, Any]) -> Metric:
     if not objective:
         return Metric()
     return Metric.named(objective["metric"], objective.get("higher_is_better"))
+
+
+def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
+    """Returns how many kernel weights have masks; None where it was not recorded."""
+    coverage = fields.get("objective", {}).get("coverage")
+    return Coverage.from_json(coverage) if coverage else None

@@ -44,6 +44,7 @@ def print_preview(
     done = {training for training in plan if store.is_done(training)}
     console.print(_recipe_table(recipe.to_json(), *_compared(recipe, inputs.ticket)))
     console.print(_plan_table(network, experiment))
+    console.print(network.coverage.text, style="yellow" if network.coverage.is_little else None)
     for line in (*notes, *(network.fitted_ticket.notes if inputs.ticket else ())):
         console.print(line)
     expected = cost_of_training(
@@ -79,17 +80,23 @@ def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> 
 
 def _plan_table(network: Network, experiment: Experiment) -> Table:
     table = Table(title="plan, for each replicate", title_justify="left", header_style="bold")
-    for title in ("level", "arm", "density", "remaining", "iterations"):
+    coverage = network.coverage
+    titles = ["level", "arm", "density", "remaining", "iterations"]
+    if not coverage.is_whole:
+        titles.append("of all kernels")
+    for title in titles:
         table.add_column(title, justify="left" if title == "arm" else "right")
     for level in experiment.levels:
         for arm in experiment.arms_of(level):
             first = rewinding_for(Training(0, level, arm), experiment).iteration
+            of_all = coverage.density_of_all(network.density(level))
             table.add_row(
                 str(level),
                 arm,
                 f"{network.density(level):.2%}",
                 f"{network.remaining[level]:,}",
                 f"{first:,} to {experiment.recipe.iterations:,}",
+                *([] if coverage.is_whole else [f"{of_all:.2%}"]),
             )
     return table
 

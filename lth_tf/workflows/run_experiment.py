@@ -88,6 +88,8 @@ def run_experiment(
         _keep_ticket(network, store)
         for note in notes:
             _log.warning(note)
+        coverage = network.coverage
+        _log.log(logging.WARNING if coverage.is_little else logging.INFO, coverage.text)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
         if pending:
