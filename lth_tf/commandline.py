@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from absl import flags
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, UsersCodeError
 from lth_tf.terminal import Terminal
 
 FlagGroups = dict[str, list[str]]
@@ -77,6 +77,10 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
         goes_on = " The same command continues it." if terminal.can_continue else ""
         print(f"Stopped.{goes_on}", file=terminal.errors)
         return 130
+    except UsersCodeError as error:
+        with contextlib.suppress(OSError):  # the disk that has the log may be full
+            traceback.print_exception(error.__cause__)
+        return _fail(terminal.errors, error)
     except (UserError, OSError) as error:
         return _fail(terminal.errors, error)
     except Exception:

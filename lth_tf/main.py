@@ -73,6 +73,10 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         "said of one that is none of Keras's.", **common,
     )  # fmt: skip
     flags.DEFINE_string(
+        "metric", None, "Metric of a model of one's own that tickets are judged by, by name. "
+        "Default: the first that it is compiled with.", **common,
+    )  # fmt: skip
+    flags.DEFINE_string(
         "from_ticket", None, "Ticket file to train by its own recipe, but for the flags that are "
         "given, beside the dense network.", **common,
     )  # fmt: skip
@@ -105,7 +109,8 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
-    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT, "higher_is_better"]
+    judging = ("metric", "higher_is_better")
+    groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT, *judging]
     grouped = {name for names in groups.values() for name in names}
     groups["Run"] = [name for name in values if name not in grouped]
     return groups
@@ -270,7 +275,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
 
     ticket = ticket_from_flags(values)
     experiment = experiment_from_flags(values, ticket)
-    inputs = inputs_of(experiment.recipe, ticket, values["higher_is_better"].value)
+    judging = (values[name].value for name in ("higher_is_better", "metric"))
+    inputs = inputs_of(experiment.recipe, ticket, *judging)
     if values["validation_size"].value is None:
         experiment = with_data(experiment, inputs)
     folder = Path(values["runs_dir"].value) / (name or experiment.name)

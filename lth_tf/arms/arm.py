@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -23,16 +23,18 @@ class Draw:
         level: its level.
         number: the number of the draw.
         initial_weights: returns the network's weights, by name, drawn anew from a seed.
+        pretrained: those of theta_0 that are not random, by name.
     """
 
     streams: Streams
     level: int
     number: int
     initial_weights: Callable[[int], Arrays]
+    pretrained: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def theta_0(self) -> Arrays:
         """Returns the initial weights of its replicate, by name."""
-        return self.initial_weights(self.streams.key("init"))
+        return {**self.initial_weights(self.streams.key("init")), **self.pretrained}
 
     def generator(self, name: str) -> np.random.Generator:
         """Returns a random generator of this draw alone, another at each level.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lth_tf.data.split import split
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, users_code
 
 Pair = tuple[Any, Any]
 
@@ -96,37 +96,74 @@ class UserData:
         Raises:
             UserError: if it returns something else.
         """
-        made = function()
+        with users_code(f"--dataset={name}"):
+            made = function()
         if not isinstance(made, tuple | list) or len(made) != 3:
             raise UserError(f"--dataset={name}: must return (train, validation, test)")
-        return cls.of(*made)
+        try:
+            return cls.of(*made)
+        except UserError as error:
+            raise UserError(f"--dataset={name}: {error}") from None
+
+
+_ACCEPTED = "must be a pair (inputs, targets) of arrays, or a tf.data.Dataset of batches"
+_WEIGHTED = (
+    "has sample weights as a third element, which would not be used; leave them out, or put them "
+    "into the targets and use a loss that takes them from there"
+)
 
 
 def _pair(name: str, found: Any) -> Pair:
     if hasattr(found, "element_spec"):
-        return _collected(name, found)
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise UserError(
-            f"{name}: must be a pair (inputs, targets) of arrays, or a tf.data.Dataset of batches"
-        )
-    pair = _map(_array, (found[0], found[1]))
-    _size(name, pair)
+        pair = _collected(name, _of_dataset(name, found))
+    elif _is_sequence(found):
+        pair = _collected(name, [found[i] for i in range(len(found))])
+    elif not isinstance(found, tuple | list):
+        lazy = hasattr(found, "__next__") or callable(found)
+        hint = "; collect what the generator gives in arrays" if lazy else ""
+        raise UserError(f"{name}: {_ACCEPTED}, not a {type(found).__name__}{hint}")
+    else:
+        pair = _converted(name, _two(name, found))
+    if not _size(name, pair):
+        raise UserError(f"{name}: must have examples, but is empty")
     return pair
 
 
-def _collected(name: str, dataset: Any) -> Pair:
+def _two(name: str, found: Any) -> Pair:
+    if len(found) == 3:
+        raise UserError(f"{name}: {_WEIGHTED}")
+    if len(found) != 2:
+        raise UserError(f"{name}: {_ACCEPTED}, found {len(found)} elements")
+    return found[0], found[1]
+
+
+def _is_sequence(found: Any) -> bool:
+    """Says whether it is one of Keras's sequences of batches."""
+    keras = [base.__name__ for base in type(found).__mro__ if "keras" in base.__module__]
+    return any(name in ("Sequence", "PyDataset") for name in keras)
+
+
+def _of_dataset(name: str, dataset: Any) -> list[Any]:
     import tensorflow as tf
 
     if int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY:
         raise UserError(f"{name}: must be a data set with an end, without repeat()")
-    if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
+    if not isinstance(dataset.element_spec, tuple):
         raise UserError(f"{name}: must be a data set of pairs (inputs, targets), in batches")
-    batches = list(dataset.as_numpy_iterator())
+    shapes = [spec.shape for spec in tf.nest.flatten(dataset.element_spec)]
+    if any(shape.rank == 0 for shape in shapes):
+        raise UserError(f"{name}: must be a data set of batches; add .batch(100)")
+    return list(dataset.as_numpy_iterator())
+
+
+def _collected(name: str, batches: list[Any]) -> Pair:
     if not batches:
         raise UserError(f"{name}: must have examples, but is empty")
-    pair = _map(lambda *parts: _array(np.concatenate(parts)), *batches)
-    _size(name, pair)
-    return pair
+    pairs = [_converted(name, _two(name, batch)) for batch in batches]
+    try:
+        return _map(lambda *parts: np.concatenate(parts), *pairs)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: its batches must be alike, but {error}") from None
 
 
 def _joined(first: Pair, second: Pair) -> Pair:
@@ -136,17 +173,40 @@ def _joined(first: Pair, second: Pair) -> Pair:
         raise UserError(f"validation: must be arrays like those of train, but {error}") from None
 
 
-def _array(found: Any) -> np.ndarray:
-    """Returns an array as training takes it: floats in 32 bits, labels in 64."""
-    array = np.asarray(found)
+def _converted(name: str, pair: Pair) -> Pair:
+    return _map(lambda found: _array(name, found), pair)
+
+
+def _array(name: str, found: Any) -> np.ndarray:
+    """Returns an array as training takes it: floats in 32 bits, labels in 64, text as bytes."""
+    try:
+        array = np.asarray(found)
+    except ValueError as error:
+        raise UserError(f"{name}: must be arrays of one shape, but {error}") from None
     if array.dtype == np.float64:
         return array.astype(np.float32)
+    if array.dtype.kind == "O" and all(isinstance(each, str | bytes) for each in array.flat):
+        array = array.astype(np.bytes_ if _are_bytes(array) else np.str_)
+    if array.dtype.kind == "U":
+        return np.char.encode(array, "utf-8")
+    if array.dtype.kind not in "bifuS":
+        raise UserError(
+            f"{name}: must be arrays of numbers or text, found {array.dtype} {array.shape}"
+        )
     return array.astype(np.int64) if array.dtype == np.int32 else array
+
+
+def _are_bytes(array: np.ndarray) -> bool:
+    return all(isinstance(each, bytes) for each in array.flat)
 
 
 def _size(name: str, pair: Pair) -> int:
     arrays = _leaves(pair)
-    if any(not array.ndim for array in arrays) or len({len(array) for array in arrays}) != 1:
+    if not arrays:
+        raise UserError(f"{name}: must have arrays, but has none")
+    if any(not array.ndim for array in arrays):
+        raise UserError(f"{name}: must be arrays, not lists of numbers; use np.asarray")
+    if len({len(array) for array in arrays}) != 1:
         shapes = ", ".join(str(array.shape) for array in arrays)
         raise UserError(f"{name}: its arrays must have as many examples each, found {shapes}")
     return len(arrays[0])

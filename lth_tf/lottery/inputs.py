@@ -4,12 +4,13 @@ import contextlib
 import dataclasses
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cloudpickle
 import joblib
+import numpy as np
 
 from lth_tf import data
 from lth_tf.data import ImageInfo, UserData, UserDataInfo
@@ -32,12 +33,16 @@ class Inputs:
         data: the data; None where the recipe's name finds them.
         ticket: the ticket that a transfer trains; None of others.
         higher_is_better: whether more of the model's metric is better; None if its name tells.
+        metric: the name of the model's metric that it is judged by; None for the first.
+        pretrained: weights by name that all replicates start from, where they are not random.
     """
 
     make: "ModelFunction | None" = None
     data: UserData | None = None
     ticket: "Ticket | None" = None
     higher_is_better: bool | None = None
+    metric: str | None = None
+    pretrained: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def info(self, recipe: Recipe, data_dir: str | None) -> ImageInfo | UserDataInfo:
         """Returns what is known of the data, these or those that a recipe names.
@@ -129,7 +134,10 @@ def fitted(recipe: Recipe, info: ImageInfo | UserDataInfo) -> Recipe:
 
 
 def inputs_of(
-    recipe: Recipe, ticket: "Ticket | None" = None, higher_is_better: bool | None = None
+    recipe: Recipe,
+    ticket: "Ticket | None" = None,
+    higher_is_better: bool | None = None,
+    metric: str | None = None,
 ) -> Inputs:
     """Returns the data that a recipe names as a function, made once for all, with the rest.
 
@@ -137,10 +145,11 @@ def inputs_of(
         recipe: the recipe.
         ticket: the ticket that a transfer trains.
         higher_is_better: whether more of the model's metric is better.
+        metric: the name of the metric that it is judged by; None for the first.
 
     Raises:
         UserError: if the function cannot be found, or returns no data.
     """
     named = names_function(recipe.dataset)
     found = data.load(recipe.dataset) if named else None
-    return Inputs(data=found, ticket=ticket, higher_is_better=higher_is_better)
+    return Inputs(data=found, ticket=ticket, higher_is_better=higher_is_better, metric=metric)

@@ -1,10 +1,12 @@
 """What an experiment's network is, before any training: its kernels, rates, densities and work."""
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.arms import ARMS
@@ -14,10 +16,11 @@ from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import names_function
 from lth_tf.lottery.fitted_ticket import FittedTicket, fit_ticket
-from lth_tf.lottery.inputs import fitted
+from lth_tf.lottery.inputs import Inputs, fitted
 from lth_tf.lottery.rewinding import rewinding_of
 from lth_tf.lottery.search import check_search
 from lth_tf.metric import ACCURACY, Metric
+from lth_tf.models.fingerprint import fingerprint
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
@@ -29,11 +32,13 @@ from lth_tf.pruning.kernels import (
     rates,
     snapshot,
 )
+from lth_tf.pruning.walk import walk
 from lth_tf.recipe import digest
+from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import AT_INIT, DENSE, ONE_SHOT, Experiment, Training
 from lth_tf.streams import Streams
 from lth_tf.training.objective import objective_of
-from lth_tf.training.trainer import build_model
+from lth_tf.training.trainer import build_in_precision, build_model
 
 if TYPE_CHECKING:
     from lth_tf.runs.store import Store
@@ -49,6 +54,8 @@ class Network:
         make: the user's function that makes the network, where the recipe only has its name.
         ticket: the ticket that a transfer trains; None of others.
         higher_is_better: whether more of a user's metric is better; None if its name tells.
+        metric_name: the name of the metric that a user's model is judged by; None for the first.
+        pretrained: weights by name that all replicates start from, where they are not random.
     """
 
     experiment: Experiment
@@ -56,10 +63,37 @@ class Network:
     make: ModelFunction | None = None
     ticket: Ticket | None = None
     higher_is_better: bool | None = None
+    metric_name: str | None = None
+    pretrained: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, experiment: Experiment, info: ImageInfo | UserDataInfo, inputs: Inputs
+    ) -> "Network":
+        """Returns an experiment's network.
+
+        Args:
+            experiment: the experiment.
+            info: what is known of the data.
+            inputs: what the experiment has besides its recipe.
+        """
+        return cls(
+            experiment,
+            info,
+            inputs.make,
+            inputs.ticket,
+            inputs.higher_is_better,
+            inputs.metric,
+            inputs.pretrained,
+        )
 
     def build(self, seed: int = 0) -> keras.Model:
         """Builds the plain model with initial weights from a seed."""
         return build_model(self.experiment.recipe, self.data, seed, self.make)
+
+    def build_for_training(self) -> keras.Model:
+        """Builds the plain model in the recipe's precision."""
+        return build_in_precision(self.experiment.recipe.precision, self.build)
 
     def initial_weights(self, seed: int) -> dict[str, np.ndarray]:
         """Draws theta_0, by name."""
@@ -81,7 +115,8 @@ class Network:
         dense = Training(replicate, 0, DENSE)
         if store.is_done(dense):
             return store.read_arrays(dense, "initial")
-        return self.initial_weights(Streams(self.experiment.seed, replicate).key("init"))
+        drawn = self.initial_weights(Streams(self.experiment.seed, replicate).key("init"))
+        return {**drawn, **self.pretrained}
 
     def split(self, replicate: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rows of a replicate's training and of its validation examples, int [n]."""
@@ -103,23 +138,49 @@ class Network:
         """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
         if not self.is_from_user:
             return {}
-        model = self.build()
+        model, other = self._two_models
         objective = objective_of(model)
-        metric = objective.metric(self.higher_is_better)
-        shapes = {name: list(weight.shape) for name, weight in named_weights(model).items()}
-        return {
+        weights, others = snapshot(model), snapshot(other)
+        constant = {n: w for n, w in weights.items() if np.array_equal(w, others[n])}
+        shapes = {name: list(weight.shape) for name, weight in weights.items()}
+        described = {
             "architecture": digest(shapes),
+            "network": fingerprint(model, {**constant, **self.pretrained}, objective.parts),
             "loss": objective.describe(),
-            "metric": metric.name,
-            "higher_is_better": metric.higher_is_better,
+            "coverage": vars(self.coverage),
+            "metric": self.metric.name,
+            "higher_is_better": self.metric.higher_is_better,
         }
+        return {**described, **({"pretrained": len(self.pretrained)} if self.pretrained else {})}
 
     @cached_property
     def metric(self) -> Metric:
         """What the network is judged by."""
         if not self.is_from_user:
             return ACCURACY
-        return Metric(self.described["metric"], self.described["higher_is_better"])
+        model = self.build()
+        return objective_of(model).metric(model, self.metric_name, self.higher_is_better)
+
+    @cached_property
+    def coverage(self) -> Coverage:
+        """How many of its kernel weights have masks."""
+        model = self.build()
+        masked = {kernel.name for kernel in self.kernels}
+        found, left_out = [], []
+        weights = named_weights(model)
+        for path, layer in walk(model).items():
+            names = [name for name in weights if name.startswith(f"{path}/")]
+            kernels = [name for name in names if _is_kernel(name, weights[name], layer)]
+            found += kernels
+            if not masked.issuperset(kernels):
+                left_out.append(f"{path} ({type(layer).__name__})")
+        sizes = {name: weights[name].shape.num_elements() for name in {*found, *masked}}
+        return Coverage(sum(sizes[name] for name in masked), sum(sizes.values()), tuple(left_out))
+
+    @cached_property
+    def _two_models(self) -> tuple[keras.Model, keras.Model]:
+        """A user's network with the initial weights of two seeds."""
+        return self.build(0), self.build(1)
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -255,9 +316,46 @@ class Network:
                 f"--model={name}: has no kernel that --prune_conv, --prune_dense, --prune_output "
                 "or --prune_layers lets be pruned"
             )
-        first, second = self.initial_weights(0), self.initial_weights(1)
-        if all(np.array_equal(first[kernel.name], second[kernel.name]) for kernel in self.kernels):
-            raise UserError(
-                f"--model={name}: has the same initial weights whatever the seed, so that "
-                "replicates and reinits would be one; leave out its initialisers' seeds"
-            )
+        self._check_initial_weights(name)
+
+    def _check_initial_weights(self, name: str) -> None:
+        """Checks that each seed has its weights, and that weights given for all of them fit."""
+        first, second = map(snapshot, self._two_models)
+        for weight, array in self.pretrained.items():
+            wanted = first[weight].shape if weight in first else None
+            if array.shape != wanted:
+                found = "no such weight" if wanted is None else f"shape {wanted}"
+                raise UserError(
+                    f"initial_weights: {weight} has shape {array.shape}, the model has {found}"
+                )
+        kernels = {kernel.name for kernel in self.kernels}
+        for weight, array in first.items():
+            same = np.array_equal(array, second[weight])
+            # What has few values, as zeros or the identity, is meant to have no seed.
+            if weight in kernels and same and np.unique(array).size > 2:
+                if weight not in self.pretrained:
+                    raise UserError(
+                        f"--model={name}: {weight}: has the same initial weights whatever the "
+                        "seed, so that replicates and reinits would be one; leave out its "
+                        "initialiser's seed, or, if the weights are pretrained, say so by "
+                        "initial_weights= of find_tickets"
+                    )
+                if any(ARMS[arm].has_fresh_weights for arm in self.experiment.arms):
+                    raise UserError(
+                        f"--arms={','.join(self.experiment.arms)}: need fresh weights, and the "
+                        f"model has the same {weight} whatever the seed; have it drawn, and give "
+                        "pretrained weights by initial_weights= alone"
+                    )
+        for path, layer in walk(self._two_models[0]).items():
+            there = [weight for weight in first if weight.startswith(f"{path}/")]
+            same = all(np.array_equal(first[weight], second[weight]) for weight in there)
+            if hasattr(layer, "adapt") and not same:
+                raise UserError(
+                    f"--model={name}: layer {path} ({type(layer).__name__}) is adapted to another "
+                    "state each time; adapt it to the same examples"
+                )
+
+
+def _is_kernel(name: str, weight: tf.Variable, layer: keras.layers.Layer) -> bool:
+    """Says whether a weight is a kernel: no bias, and nothing that a layer has adapted to."""
+    return len(weight.shape) > 1 and "bias" not in name and not hasattr(layer, "adapt")

@@ -136,7 +136,7 @@ def draw_of(training: Training, network: Network) -> Draw:
         network: the experiment's network.
     """
     streams = Streams(network.experiment.seed, training.replicate)
-    return Draw(streams, training.level, training.draw, network.initial_weights)
+    return Draw(streams, training.level, training.draw, network.initial_weights, network.pretrained)
 
 
 def _check_same_kernels(masks: Masks, network: Network, store: Store) -> None:

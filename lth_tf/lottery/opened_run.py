@@ -255,7 +255,9 @@ class OpenedRun(Run):
         there = self._evaluators.get(split)
         if there and there[0] == wanted:
             return there[1]
-        evaluator = there[1] if there else Evaluator(self._compiled, xla=False)
+        evaluator = (
+            there[1] if there else Evaluator(self._compiled, xla=False, metric=self.metric.name)
+        )
         evaluator.set_examples(*self.examples(split, replicate, count))
         self._evaluators[split] = wanted, evaluator
         return evaluator

@@ -96,7 +96,9 @@ class Worker:
         strategy = make_strategy(settings.distribution)
         self._process_group = ProcessGroup(strategy)
         data = data or load(recipe.dataset, settings.data_dir)
-        self._trainer = Trainer(recipe, network.build, data, strategy, settings.xla)
+        self._trainer = Trainer(
+            recipe, network.build, data, strategy, settings.xla, network.metric.name
+        )
 
     def run(
         self,

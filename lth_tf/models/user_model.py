@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, users_code
 from lth_tf.models.keras_3 import from_keras_3, is_keras_3, reset_names
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model"
         keras.backend.reset_uids()
         reset_names()
         keras.utils.set_random_seed(seed)
-        model = make()
+        with users_code(f"--model={name}"):
+            model = make()
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
@@ -59,8 +60,43 @@ def _check(model: Any, what: str) -> None:
             "cannot be found and copied; build it as a functional or Sequential model with a "
             "keras.Input"
         )
+    for each in model._flatten_layers():
+        if isinstance(each, keras.Model):
+            _check_plain(each, what)
     if getattr(model, "_compile_config", None) is None:
         raise UserError(
             f"{what}: must be compiled with its loss and metric, as in "
             "model.compile(loss=..., metrics=[...]); the recipe has the optimizer"
         )
+
+
+def _check_plain(model: Any, what: str) -> None:
+    """Refuses a model, or one nested in it, whose class or attributes change what Keras's do."""
+    import tf_keras as keras
+    from tf_keras.src.engine.functional import Functional
+
+    if type(model) not in (keras.Sequential, Functional):
+        changed = set(vars(type(model))) & _CALLED
+        does = f", whose {', '.join(sorted(changed))} would not be called" if changed else ""
+        raise UserError(
+            f"{what}: model {model.name} is a {type(model).__name__}{does}; it must be a plain "
+            "functional or Sequential model, what its class does besides in layers or in the loss"
+        )
+    if replaced := set(vars(model)) & _CALLED:
+        raise UserError(
+            f"{what}: model {model.name} has a {', '.join(sorted(replaced))} of its own, which "
+            "would not be called; put what it does in layers or in the loss"
+        )
+
+
+# What a subclass of Model can change of training and evaluation.
+_CALLED = {
+    "call",
+    "train_step",
+    "test_step",
+    "predict_step",
+    "compute_loss",
+    "compute_metrics",
+    "fit",
+    "evaluate",
+}

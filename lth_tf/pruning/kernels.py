@@ -172,6 +172,8 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
         layer = unwrap(outer)
         numbers = _numbered(layer)
         for variable in layer.weights:
+            if not isinstance(variable, tf.Variable):
+                continue  # a lookup's table
             local = _local_name(variable, outer).split("/")
             name = "/".join([path, *(numbers.get(part, part) for part in local)])
             named[_free(name, named)] = variable

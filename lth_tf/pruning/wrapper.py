@@ -31,6 +31,7 @@ from tensorflow_model_optimization.python.core.sparsity.keras import (
 )
 
 from lth_tf.pruning.kernels import kernels, named_weights
+from lth_tf.pruning.layer_state import copy_state
 from lth_tf.pruning.prunable import EMBEDDINGS, is_maskable, prunables
 from lth_tf.pruning.walk import copy_model, unwrap, walk
 
@@ -218,7 +219,7 @@ def mask_layers(model: keras.Model, names: Container[str] | None = None) -> kera
     masked = copy_model(
         model, lambda layer: mask(layer, layer.__class__.from_config(layer.get_config()))
     )
-    _copy_weights(model, masked)
+    copy_state(model, masked)
     return masked
 
 
@@ -238,14 +239,8 @@ def strip(model: keras.Model) -> keras.Model:
 
     apply_masks(model)
     stripped = copy_model(model, copy)
-    _copy_weights(model, stripped)
+    copy_state(model, stripped)
     return stripped
-
-
-def _copy_weights(model: keras.Model, copy: keras.Model) -> None:
-    copies = walk(copy)
-    for path, layer in walk(model).items():
-        copies[path].set_weights(layer.get_weights())
 
 
 def masked_layers(model: keras.Model) -> list[MaskedLayer]:

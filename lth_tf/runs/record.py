@@ -10,11 +10,18 @@ from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
+from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import EARLY_BIRD, Experiment
 
 FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _GROWING = ("rounds", "replicates", "reinits")
+# What earlier versions did not record.
+_LATER = ("higher_is_better", "network", "sha256")
+_ANOTHER = {
+    "network": "the network is another: its layers' configuration, its own classes and functions, "
+    "what it has adapted to, or its pretrained weights"
+}
 
 
 def describe(
@@ -75,11 +82,13 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
         UserError: if they are not of the same experiment; names each field that differs.
     """
     there, wanted = _identity(known), _identity(here)
-    if "metric" in there:  # runs of earlier versions do not say
-        there.setdefault("higher_is_better", wanted.get("higher_is_better"))
+    for name in _LATER:  # runs of earlier versions do not say
+        there.setdefault(name, wanted.get(name))
     names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
     if names:
-        differing = "; ".join(f"{n} is {there.get(n)} there, {wanted.get(n)} here" for n in names)
+        differing = "; ".join(
+            _ANOTHER.get(n) or f"{n} is {there.get(n)} there, {wanted.get(n)} here" for n in names
+        )
         raise UserError(
             f"{folder}: holds another experiment ({differing}); "
             "give this one another --name, or remove the folder"
@@ -97,7 +106,8 @@ def _identity(fields: Mapping[str, Any]) -> dict[str, Any]:
     if fields["strategy"] == EARLY_BIRD:
         # Masks of all levels are drawn while the dense network trains: none can be added later.
         named["rounds"] = fields["rounds"]
-    return {**fields["recipe"], **fields["data"], **fields.get("objective", {}), **named}
+    objective = {k: v for k, v in fields.get("objective", {}).items() if k != "coverage"}
+    return {**fields["recipe"], **fields["data"], **objective, **named}
 
 
 def experiment_of(fields: Mapping[str, Any]) -> Experiment:
@@ -128,3 +138,9 @@ def metric_of(fields: Mapping[str, Any]) -> Metric:
     if not objective:
         return Metric()
     return Metric.named(objective["metric"], objective.get("higher_is_better"))
+
+
+def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
+    """Returns how many kernel weights have masks; None where it was not recorded."""
+    coverage = fields.get("objective", {}).get("coverage")
+    return Coverage.from_json(coverage) if coverage else None

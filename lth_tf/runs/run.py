@@ -12,6 +12,8 @@ from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
+from lth_tf.runs import record
+from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.results import Result
 from lth_tf.runs.store import Store
@@ -52,6 +54,16 @@ class Run:
             UserError: if it is damaged or missing.
         """
         return self.store.ticket()
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """How many kernel weights have masks; None of the paper's networks, where all have."""
+        return record.coverage_of(self.store.experiment_json())
+
+    @cached_property
+    def pretrained(self) -> int:
+        """The number of weights, as named ones, that do not start from random values."""
+        return self.store.experiment_json().get("objective", {}).get("pretrained", 0)
 
     @property
     def planned(self) -> int:

@@ -60,7 +60,8 @@ class Store:
     ) -> None:
         """Writes experiment.json, or checks that the one there is of the same experiment.
 
-        What a process left half-written is removed, once it is known to be of this program.
+        What a process left half-written is removed, once it is known to be of this program. A
+        folder in which no training has been kept may be begun anew with another experiment.
 
         Args:
             experiment: what is to be run.
@@ -73,10 +74,16 @@ class Store:
         """
         fields = record.describe(experiment, data, start, objective)
         path = self.folder / "experiment.json"
-        if path.exists():
+        if path.exists() and (self._has_begun or self.is_published):
             fields = record.continued(self.folder, self.experiment_json(), fields)
         self._clear_up()
         files.write_text(path, json.dumps(fields, indent=1) + "\n")
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a training is finished, or one is kept that can go on: a call may have failed."""
+        kept = self.folder.glob("replicate_*/level_*/*/checkpoint.safetensors")
+        return bool(self.finished()) or any(kept)
 
     def experiment_json(self) -> dict[str, Any]:
         """Returns experiment.json, its recipe with all fields that this version has.

@@ -9,12 +9,19 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.data.augmentations import augmentation
+from lth_tf.pruning.layer_state import copy_state
 from lth_tf.pruning.walk import copy_model
 from lth_tf.pruning.wrapper import apply_masks, masked_kernels, masking
 from lth_tf.recipe import Recipe
+from lth_tf.training.evaluation import in_float32
 from lth_tf.training.normalization import GlobalBatchNormalization
 from lth_tf.training.order import Order
-from lth_tf.training.random_layers import RandomLayer, copy_stateless, random_layers, randomness_of
+from lth_tf.training.random_layers import (
+    copy_dropout,
+    make_repeatable,
+    random_layers,
+    randomness_of,
+)
 
 
 class Examples:
@@ -62,7 +69,8 @@ class ChunkedModel(keras.Model):
     def _loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
         scaling = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
-            loss = self.compute_loss(inputs, targets, self(inputs, training=True))
+            outputs = in_float32(self(inputs, training=True))
+            loss = self.compute_loss(inputs, targets, outputs)
             scaled = self.optimizer.get_scaled_loss(loss) if scaling else loss
         gradients = tape.gradient(scaled, self.trainable_variables)
         if scaling:
@@ -188,9 +196,23 @@ def chunked_copy(
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
         if replicas > 1 and type(layer) is keras.layers.BatchNormalization:
             return GlobalBatchNormalization.from_config(layer.get_config())
-        if isinstance(layer, RandomLayer):
-            return mask(layer, copy_stateless(layer, replicas))
+        if type(layer) is keras.layers.Dropout:
+            return copy_dropout(layer, replicas)
         return mask(layer, type(layer).from_config(layer.get_config()))
 
     clone = copy_model(model, copy)
-    return ChunkedModel(clone.input, clone.output, name=model.name)
+    chunked = ChunkedModel(clone.input, clone.output, name=model.name)
+    # Losses and metrics by output go by the names that the outputs had.
+    chunked.output_names[:] = model.output_names
+    _take_over_added_losses(clone, chunked)
+    copy_state(model, chunked)
+    make_repeatable(chunked, replicas)
+    return chunked
+
+
+def _take_over_added_losses(clone: keras.Model, chunked: ChunkedModel) -> None:
+    """Takes over what `model.add_loss` has left in a model: layers that no output depends on."""
+    added = [layer for layer in clone.layers if layer not in chunked.layers]
+    if added:
+        nodes = [node for nodes in clone._nodes_by_depth.values() for node in nodes]
+        chunked._insert_layers(added, nodes)

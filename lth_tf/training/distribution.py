@@ -116,8 +116,19 @@ def use_xla(
         raise UserError("--xla=on: must be auto or off with an --augment that XLA cannot compile")
     if choice != "auto" or several:
         return choice == "on"
+    if _reads_text(model):
+        return False
     # Keras's random image layers have no kernels for XLA.
     if any(not isinstance(layer, StatelessDropout) for layer in random_layers(model)):
         return False
     convolutional = any(kernel.kind == "conv" for kernel in kernels(model))
     return (not convolutional or count_gpus() > 0) and augmentation_compiles()
+
+
+def _reads_text(model: keras.Model) -> bool:
+    """Says whether a model takes text, hashes or looks something up: XLA would end the process."""
+    hashing = keras.layers.Hashing, keras.layers.HashedCrossing
+    return any(tensor.dtype == tf.string for tensor in model.inputs) or any(
+        isinstance(layer, hashing) or hasattr(layer, "get_vocabulary")
+        for layer in model._flatten_layers()
+    )

@@ -11,6 +11,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from lth_tf.errors import UserError
+from lth_tf.training.objective import build_metrics, judging_metric
+
 _VALUES = 400_000  # input values at a time: activations take memory in proportion
 
 
@@ -50,23 +53,39 @@ def _piece(inputs: Any, rows: slice) -> Any:
 
 def _answer(model: keras.Model, inputs: Any) -> Any:
     """Returns a model's outputs as they are after training, in float32."""
-    return tf.nest.map_structure(
-        lambda output: tf.cast(output, tf.float32), model(inputs, training=False)
-    )
+    return in_float32(model(inputs, training=False))
+
+
+def in_float32(outputs: Any) -> Any:
+    """Returns outputs in float32, with the masks that Keras keeps with them for losses."""
+
+    def convert(output: tf.Tensor) -> tf.Tensor:
+        converted = tf.cast(output, tf.float32)
+        if converted is not output and hasattr(output, "_keras_mask"):
+            converted._keras_mask = output._keras_mask
+        return converted
+
+    return tf.nest.map_structure(convert, outputs)
 
 
 class Evaluator:
-    """Evaluates a model on one set of examples, shared out among the replicas."""
+    """Evaluates a model on one set of examples, shared out among the replicas.
 
-    def __init__(self, model: keras.Model, xla: bool) -> None:
+    The examples go through the model in pieces of one size, and a last one of what remains: no
+    example is weighted, as not every loss and metric takes weights.
+    """
+
+    def __init__(self, model: keras.Model, xla: bool, metric: str) -> None:
         """Prepares evaluation of a model.
 
         Args:
             model: a model that an `Objective` has compiled.
             xla: whether the evaluation is compiled with XLA.
+            metric: the name of the metric that it is judged by; "loss" for its loss.
         """
         self._model = model
         self._run = tf.function(self._sums, jit_compile=xla)
+        self._judge = metric
 
     def set_examples(self, inputs: Any, targets: Any) -> None:
         """Sets the examples; as many as before keep the compiled program.
@@ -74,78 +93,112 @@ class Evaluator:
         Args:
             inputs: array or structure of arrays, each [n, ...].
             targets: likewise.
+
+        Raises:
+            UserError: if there are fewer examples than replicas.
         """
-        arrays = tf.nest.flatten(inputs)
+        examples = inputs, targets
+        arrays = tf.nest.flatten(examples)
         replicas = self._model.distribute_strategy.num_replicas_in_sync
         self._count = len(arrays[0])
-        steps = -(-sum(math.prod(array.shape) for array in arrays) // _VALUES)
-        self._share = -(-self._count // (steps * replicas))
-        places = tf.range(steps * replicas * self._share)
-        # The last example fills up the grid, at a weight of 0.
-        rows = tf.minimum(places, self._count - 1)
+        if self._count < replicas:
+            raise UserError(
+                f"--distribution: {replicas} devices cannot share a set of {self._count} examples"
+            )
+        values = sum(math.prod(array.shape) for array in tf.nest.flatten(inputs))
+        steps = _steps(self._count, replicas, values)
+        pieces = steps * replicas
+        # Where they are not of one size, each replica has part of the last piece.
+        left = replicas if self._count % pieces else 0
+        share = (self._count - left) // pieces
+        steps = steps if share else 0
+        ends = steps * replicas * share
 
         def grid(array: tf.Tensor) -> tf.Tensor:
-            shape = [steps, replicas, self._share, *array.shape[1:]]
-            return tf.reshape(tf.gather(array, rows), shape)
+            return tf.reshape(array[:ends], [steps, replicas, share, *array.shape[1:]])
 
-        counted = tf.reshape(tf.cast(places < self._count, tf.float32), [steps, replicas, -1])
-        self._grids = tf.nest.map_structure(grid, (inputs, targets)), counted
-        self._build_metrics()
+        def rest(array: tf.Tensor) -> tf.Tensor:
+            return tf.convert_to_tensor(array[ends:])
+
+        self._grids = tf.nest.map_structure(grid, examples)
+        self._rest = tf.nest.map_structure(rest, examples)
+        if not self._model.compiled_metrics.built:
+            # Keras makes the metrics before the evaluation is compiled.
+            first = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:1]), targets)
+            with self._model.distribute_strategy.scope():
+                build_metrics(self._model, first)
 
     def __call__(self) -> tuple[float, float]:
-        """Returns the mean loss, and the first metric: the loss too where there is none."""
-        sums, extra, metric = self._run(*self._grids)
-        loss = float(sums) / self._count + float(extra) / len(self._grids[1])
+        """Returns the mean loss, and the metric: the loss too where there is none."""
+        total, metric = self._run(self._grids, self._rest)
+        loss = float(total) / self._count
         if not metric:
             return loss, loss
         # A mean is divided here: in float32 it would not be the nearest to the fraction.
         return loss, float(metric[0]) / float(metric[1]) if len(metric) == 2 else float(metric[0])
 
-    def _build_metrics(self) -> None:
-        """Lets Keras make the metrics, before the evaluation is compiled."""
-        model = self._model
-        if not model.compiled_metrics.built:
-            targets = tf.nest.map_structure(
-                lambda grid: tf.constant(grid[0, 0, :1]), self._grids[0][1]
-            )
-            outputs = tf.nest.map_structure(
-                lambda tensor: tf.zeros([n or 1 for n in tensor.shape], tensor.dtype), model.output
-            )
-            with model.distribute_strategy.scope():
-                model.compiled_metrics.build(outputs, targets)
+    def compiles(self) -> bool:
+        """Says whether XLA can compile the model, its loss and metrics: it knows no text."""
+        try:
+            self()
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            return False
+        return True
 
-    def _sums(self, examples: tuple[Any, Any], counted: tf.Tensor) -> tuple[Any, Any, list]:
-        strategy = self._model.distribute_strategy
+    def _sums(self, grids: tuple[Any, Any], rest: tuple[Any, Any]) -> tuple[Any, list]:
         self._model.compiled_metrics.reset_state()
-        loss, extra = tf.constant(0.0), tf.constant(0.0)
-        for step in tf.range(counted.shape[0]):
-            arrays = tf.nest.map_structure(lambda grid, i=step: grid[i], (*examples, counted))
-            sums = strategy.run(self._replica_sums, args=arrays)
-            step_loss, step_extra = (
-                strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None) for value in sums
-            )
-            loss += step_loss
-            extra += step_extra
-        return loss, extra, self._metric()
+        total = tf.constant(0.0)
+        steps = len(tf.nest.flatten(grids)[0])
+        if steps:
+            for step in tf.range(steps):
+                piece = tf.nest.map_structure(lambda grid, i=step: grid[i], grids)
+                total += self._sum(piece, _row)
+        if len(tf.nest.flatten(rest)[0]):
+            total += self._sum(rest, _every)
+        return total, self._metric()
 
-    def _replica_sums(self, *arrays: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        inputs, targets, counted = tf.nest.map_structure(lambda array: array[replica], arrays)
+    def _sum(self, examples: tuple[Any, Any], share: Callable[..., tf.Tensor]) -> tf.Tensor:
+        """Returns the sum of the losses of some examples, shared out among the replicas."""
+        strategy = self._model.distribute_strategy
+        sums = strategy.run(self._replica_sum, args=(*examples, share))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _replica_sum(self, inputs: Any, targets: Any, share: Callable[..., tf.Tensor]) -> tf.Tensor:
+        """Returns the sum of the losses of a replica's share of some examples."""
+        context = tf.distribute.get_replica_context()
+        replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        replica = tf.get_static_value(tf.convert_to_tensor(replica))
+        inputs, targets = tf.nest.map_structure(
+            lambda array: share(array, replica, replicas), (inputs, targets)
+        )
         model = self._model
         outputs = _answer(model, inputs)
-        model.compiled_metrics.update_state(targets, outputs, sample_weight=counted)
-        # Keras divides by the examples of all replicas, and their weights do not count in that.
-        mean = model.compiled_loss(targets, outputs, sample_weight=counted)
-        replicas = model.distribute_strategy.num_replicas_in_sync
-        extra = tf.add_n([tf.reduce_sum(loss) for loss in model.losses] or [tf.constant(0.0)])
-        return mean * (self._share * replicas), extra / replicas
+        model.compiled_metrics.update_state(targets, outputs)
+        mean = model.compute_loss(inputs, targets, outputs)
+        # Keras divides by the replicas, to add up what each returns.
+        count = len(tf.nest.flatten(inputs)[0])
+        return mean * (count * replicas)
 
     def _metric(self) -> list[tf.Tensor]:
-        """Returns the first metric's sum and count, or its result if it is no mean."""
-        metrics = self._model.compiled_metrics.metrics
-        if not metrics:
+        """Returns the metric's sum and count, or its result if it is no mean."""
+        metric = judging_metric(self._model, self._judge)
+        if metric is None:
             return []
-        first = metrics[0]
-        if getattr(type(first), "result", None) is keras.metrics.Mean.result:
-            return [first.total.read_value(), first.count.read_value()]
-        return [first.result()]
+        if getattr(type(metric), "result", None) is keras.metrics.Mean.result:
+            return [metric.total.read_value(), metric.count.read_value()]
+        return [metric.result()]
+
+
+def _steps(count: int, replicas: int, values: int) -> int:
+    """Returns in how many steps examples are evaluated, if possible in pieces of one size."""
+    least = min(max(1, -(-values // _VALUES)), count // replicas)
+    whole = (n for n in range(least, 2 * least) if count % (n * replicas) == 0)
+    return next(whole, least)
+
+
+def _row(array: tf.Tensor, replica: int, replicas: int) -> tf.Tensor:
+    return array[replica]
+
+
+def _every(array: tf.Tensor, replica: int, replicas: int) -> tf.Tensor:
+    return array[replica::replicas]

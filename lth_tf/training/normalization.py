@@ -78,4 +78,4 @@ def _in_training(call: Callable[..., tf.Tensor], inputs: tf.Tensor, **kwargs: An
 
 def _normalizations(model: keras.Model) -> list[keras.layers.Layer]:
     kind = keras.layers.BatchNormalization
-    return [each for each in model.submodules if isinstance(each, kind)]
+    return [each for each in model._flatten_layers() if isinstance(each, kind)]

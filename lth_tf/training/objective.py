@@ -21,46 +21,108 @@ class Objective:
 
     Attributes:
         loss: a loss, or a structure of losses for the outputs.
-        metrics: likewise; the first is what the model is judged by. None: by its loss.
+        metrics: likewise; the first is what the model is judged by, if no other is chosen. None: by
+            its loss.
+        weighted_metrics: likewise; they come after `metrics`.
         loss_weights: the losses' weights, if they are not equal.
     """
 
     loss: Any
     metrics: Any
+    weighted_metrics: Any = None
     loss_weights: Any = None
 
-    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-        """Compiles a model, ready to be trained and evaluated on weighted examples.
+    def compile(self, model: keras.Model, optimizer: keras.optimizers.Optimizer | str) -> None:
+        """Compiles a model, ready to be trained and evaluated.
 
         Args:
             model: the model; what it was compiled with before is replaced.
             optimizer: its optimizer.
+
+        Raises:
+            UserError: if a metric cannot be copied.
         """
-        metrics = tf.nest.map_structure(_fresh, self.metrics)
+        metrics, weighted = tf.nest.map_structure(_fresh, (self.metrics, self.weighted_metrics))
         model.compile(
-            optimizer, self.loss, weighted_metrics=metrics, loss_weights=self.loss_weights
+            optimizer,
+            self.loss,
+            metrics=metrics,
+            weighted_metrics=weighted,
+            loss_weights=self.loss_weights,
         )
+
+    @property
+    def parts(self) -> list[Any]:
+        """The losses and metrics, in one list."""
+        parts = tf.nest.flatten((self.loss, self.metrics, self.weighted_metrics))
+        return [part for part in parts if part is not None]
 
     def describe(self) -> str:
         """Returns the loss and the metrics as a text that differs where they differ."""
-        parts = (self.loss, self.metrics, self.loss_weights)
+        metrics = self.metrics or self.weighted_metrics
+        parts = (self.loss, metrics, self.loss_weights)
         return json.dumps(tf.nest.map_structure(_name, parts), sort_keys=True)
 
-    def metric(self, higher_is_better: bool | None = None) -> Metric:
-        """Returns the metric that the model is judged by.
+    def metric(
+        self, model: keras.Model, name: str | None = None, higher_is_better: bool | None = None
+    ) -> Metric:
+        """Returns the metric that a model is judged by.
 
         Args:
+            model: the model, which is compiled anew.
+            name: the metric's; None for the first.
             higher_is_better: whether more of it is better; None if Keras's own metrics tell.
 
         Raises:
-            UserError: if that is not known.
+            UserError: if there is no such metric, or that is not known.
         """
-        first = next(iter(tf.nest.flatten(self.metrics)), None)
-        if first is None:
+        self.compile(model, "sgd")
+        try:
+            build_metrics(model)
+        except ValueError as error:
+            raise UserError(f"model {model.name}: its metrics do not fit: {error}") from None
+        metrics = {metric.name: metric for metric in model.compiled_metrics.metrics}
+        name = name or next(iter(metrics), "loss")
+        if name == "loss":
             return Metric("loss", higher_is_better=False)
+        if name not in metrics:
+            raise UserError(
+                f"--metric={name}: must be one of the metrics that the model was compiled with: "
+                f"{', '.join([*metrics, 'loss'])}"
+            )
         if higher_is_better is None:
-            higher_is_better = _direction(first)
-        return Metric.named(_short_name(first), higher_is_better)
+            higher_is_better = _direction(metrics[name])
+        return Metric.named(name, higher_is_better)
+
+
+def build_metrics(model: keras.Model, targets: Any = None) -> None:
+    """Lets Keras make the metrics that a model was compiled with, in its order.
+
+    Args:
+        model: the compiled model.
+        targets: one example's, an array or structure of arrays [1, ...]; by default such as the
+            outputs.
+    """
+    outputs = tf.nest.map_structure(
+        lambda tensor: tf.zeros([n or 1 for n in tensor.shape]), model.output
+    )
+    container = model.compiled_metrics
+    targets = container._conform_to_outputs(outputs, outputs if targets is None else targets)
+    container.build(outputs, targets)
+
+
+def judging_metric(model: keras.Model, name: str) -> keras.metrics.Metric | None:
+    """Returns the metric object that a model is judged by; None if that is its loss.
+
+    Args:
+        model: a model whose metrics are built.
+        name: the metric's.
+    """
+    metrics = model.compiled_metrics.metrics
+    if not metrics or name == "loss":
+        return None
+    # Runs of before metrics had their outputs' names have the first.
+    return next((metric for metric in metrics if metric.name == name), metrics[0])
 
 
 _LOSSES = keras.losses.mean_squared_error.__module__  # where Keras's losses are functions
@@ -85,26 +147,38 @@ def objective_of(model: keras.Model) -> Objective:
                 f"model {model.name}: its loss {_short_name(loss)} must average over the examples "
                 f"(the default reduction), not {reduction}"
             )
-    metrics = compiled["metrics"] or compiled["weighted_metrics"] or None
-    return Objective(compiled["loss"], metrics, compiled["loss_weights"])
+    kept = (compiled[name] for name in ("loss", "metrics", "weighted_metrics", "loss_weights"))
+    return Objective(*kept)
 
 
 def _fresh(metric: Any) -> Any:
     """Returns a metric with a state of its own."""
     if isinstance(metric, keras.metrics.Metric):
-        return type(metric).from_config(metric.get_config())
+        try:
+            return type(metric).from_config(metric.get_config())
+        except (TypeError, NotImplementedError) as error:
+            raise UserError(
+                f"metric {metric.name} ({type(metric).__name__}): cannot be copied ({error}); its "
+                "class must have get_config with the arguments that it was made with"
+            ) from None
     return metric
 
 
-def _direction(metric: Any) -> bool | None:
+def _direction(metric: keras.metrics.Metric) -> bool | None:
     """Says whether more of one of Keras's metrics is better, whatever it was named.
 
     A loss is better the lower it is: as a loss, cosine_similarity is negative, as a metric not.
     """
-    if isinstance(metric, keras.losses.Loss) or _module(getattr(metric, "_fn", metric)) == _LOSSES:
+    function = getattr(metric, "_fn", None)
+    if isinstance(function, keras.losses.Loss) or _module(function) == _LOSSES:
         return False
-    of_keras = _module(type(metric)).split(".")[0] == "tf_keras"
-    return known_direction(type(metric).__name__) if of_keras else None
+    if function is not None and type(metric) is keras.metrics.MeanMetricWrapper:
+        return known_direction(_short_name(function)) if _is_keras(function) else None
+    return known_direction(type(metric).__name__) if _is_keras(type(metric)) else None
+
+
+def _is_keras(value: Any) -> bool:
+    return _module(value).split(".")[0] == "tf_keras"
 
 
 def _module(value: Any) -> str:

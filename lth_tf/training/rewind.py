@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights, snapshot
+from lth_tf.pruning.layer_state import refresh_state
 from lth_tf.pruning.wrapper import apply_masks
 from lth_tf.training.optimizers import Schedule, optimizer_state, schedule_of
 
@@ -104,10 +105,11 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray]) -> None:
         ValueError: if a weight is missing or has another shape.
     """
     for name, variable in named_weights(model).items():
-        if name not in weights or weights[name].shape != tuple(variable.shape):
+        if name not in weights or not variable.shape.is_compatible_with(weights[name].shape):
             found = weights[name].shape if name in weights else "none"
             raise ValueError(f"{name}: must have shape {tuple(variable.shape)}, found {found}")
         variable.assign(weights[name])
+    refresh_state(model)
     apply_masks(model)
 
 

@@ -14,6 +14,7 @@ from lth_tf.data import ImageData, ImageInfo, UserData, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.importing import import_function, names_function
+from lth_tf.metric import ACCURACY
 from lth_tf.models.keras_3 import compare
 from lth_tf.models.layers import UNIT, Scaling
 from lth_tf.models.user_model import ModelFunction, build_user_model
@@ -82,6 +83,7 @@ class Trainer:
         data: ImageData | UserData,
         strategy: tf.distribute.Strategy,
         xla: str = "auto",
+        metric: str = ACCURACY.name,
     ) -> None:
         """Builds and compiles the model.
 
@@ -91,6 +93,7 @@ class Trainer:
             data: the data set, put on the device as a whole; not needed in memory afterwards.
             strategy: the devices.
             xla: "on", "off" or "auto".
+            metric: the name of the metric that it is judged by.
 
         Raises:
             UserError: if it is to be compiled by XLA for several devices.
@@ -99,18 +102,23 @@ class Trainer:
         # Outside of the strategy, which would send each device a copy of the whole data set.
         self.examples = Examples(*data.examples)
         with strategy.scope():
-            plain = self._build(build)
+            plain = build_in_precision(recipe.precision, build)
             _check_keras_3(plain, data)
             names = {kernel.name for kernel in pruned_kernels(kernels(plain), recipe)}
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync, names)
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
             objective_of(plain).compile(self.model, make_optimizer(recipe))
-        self.model.attach(self.examples, recipe, self.xla)
-        self._validation = Evaluator(self.model, self.xla)
-        self._test = Evaluator(self.model, self.xla)
+        self._test = Evaluator(self.model, self.xla, metric)
         self._test.set_examples(*data.test)
-        self._training = Evaluator(self.model, self.xla)
+        if self.xla and xla == "auto" and not self._test.compiles():
+            self.xla = False
+            self._test = Evaluator(self.model, self.xla, metric)
+            self._test.set_examples(*data.test)
+        self._validation, self._training = (
+            Evaluator(self.model, self.xla, metric) for _ in range(2)
+        )
+        self.model.attach(self.examples, recipe, self.xla)
         self._process_group = ProcessGroup(strategy)
 
     def train(
@@ -188,13 +196,20 @@ class Trainer:
             seconds=time.monotonic() - began + before,
         )
 
-    def _build(self, build: Callable[[int], keras.Model]) -> keras.Model:
-        before = keras.mixed_precision.global_policy()
-        keras.mixed_precision.set_global_policy(self.recipe.precision)
-        try:
-            return build(0)
-        finally:
-            keras.mixed_precision.set_global_policy(before)
+
+def build_in_precision(precision: str, build: Callable[[int], keras.Model]) -> keras.Model:
+    """Builds a network as it is trained, with initial weights that will be set.
+
+    Args:
+        precision: the recipe's.
+        build: returns the plain network for a seed.
+    """
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(precision)
+    try:
+        return build(0)
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def _check_keras_3(model: keras.Model, data: ImageData | UserData) -> None:

@@ -15,6 +15,7 @@ from lth_tf.paper.recipes import RECIPES, paper_recipe
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
+from lth_tf.workflows.check_network import check_network
 from lth_tf.workflows.cost import cost_of_training
 
 
@@ -35,14 +36,16 @@ def print_preview(
     """
     recipe = experiment.recipe
     info = inputs.info(recipe, data_dir)
-    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
+    network = Network.of(experiment, info, inputs)
     network.check()
+    notes = check_network(network, inputs.data) if inputs.data else []
     store = Store(folder)
     plan = make_plan(experiment)
     done = {training for training in plan if store.is_done(training)}
     console.print(_recipe_table(recipe.to_json(), *_compared(recipe, inputs.ticket)))
     console.print(_plan_table(network, experiment))
-    for line in network.fitted_ticket.notes if inputs.ticket else ():
+    console.print(network.coverage.text, style="yellow" if network.coverage.is_little else None)
+    for line in (*notes, *(network.fitted_ticket.notes if inputs.ticket else ())):
         console.print(line)
     expected = cost_of_training(
         network, [store.result(training) for training in plan if training in done]
@@ -77,17 +80,23 @@ def _recipe_table(recipe: dict[str, Any], other: dict[str, Any], whose: str) -> 
 
 def _plan_table(network: Network, experiment: Experiment) -> Table:
     table = Table(title="plan, for each replicate", title_justify="left", header_style="bold")
-    for title in ("level", "arm", "density", "remaining", "iterations"):
+    coverage = network.coverage
+    titles = ["level", "arm", "density", "remaining", "iterations"]
+    if not coverage.is_whole:
+        titles.append("of all kernels")
+    for title in titles:
         table.add_column(title, justify="left" if title == "arm" else "right")
     for level in experiment.levels:
         for arm in experiment.arms_of(level):
             first = rewinding_for(Training(0, level, arm), experiment).iteration
+            of_all = coverage.density_of_all(network.density(level))
             table.add_row(
                 str(level),
                 arm,
                 f"{network.density(level):.2%}",
                 f"{network.remaining[level]:,}",
                 f"{first:,} to {experiment.recipe.iterations:,}",
+                *([] if coverage.is_whole else [f"{of_all:.2%}"]),
             )
     return table
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,9 @@ from lth_tf.runs.store import Store
 from lth_tf.workflows.run_experiment import run_experiment
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas
+    import tf_keras as keras
     from matplotlib.figure import Figure
 
 
@@ -166,6 +168,8 @@ def find_tickets(
     strategy: str = "iterative",
     seed: int = 0,
     higher_is_better: bool | None = None,
+    metric: str | None = None,
+    initial_weights: "keras.Model | Mapping[str, np.ndarray] | None" = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
 ) -> Found:
@@ -188,8 +192,13 @@ def find_tickets(
         strategy: "iterative", "one_shot", "at_init", "early_bird", or a mask schedule such as
             "gradual" or "rigl"; see `Experiment`.
         seed: the seed that all randomness comes from.
-        higher_is_better: whether more of the model's first metric is better. It must be said of a
-            metric that is none of Keras's own.
+        higher_is_better: whether more of the metric is better. It must be said of a metric that is
+            none of Keras's own.
+        metric: the name of the metric that tickets are judged by; by default the first of those
+            that the model is compiled with. "loss" for its loss.
+        initial_weights: weights that all replicates start from, where they are not random: a
+            pretrained model with the layers of `model_fn`'s, or arrays by name (as
+            `lth_tf.named_weights` has them); weights that are not among them are drawn.
         folder: the run directory; runs/NAME by default, named after the function and the recipe.
         settings: how to run: jobs, devices and so on.
 
@@ -201,7 +210,11 @@ def find_tickets(
             folder has another experiment. What is finished stays.
     """
     inputs = Inputs(
-        model_fn, UserData.of(train, validation, test), higher_is_better=higher_is_better
+        model_fn,
+        UserData.of(train, validation, test),
+        higher_is_better=higher_is_better,
+        metric=metric,
+        pretrained=_by_name(initial_weights),
     )
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(
@@ -216,3 +229,17 @@ def find_tickets(
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
     run_experiment(experiment, folder, settings, inputs=inputs)
     return Found(folder, model_fn, inputs.data)
+
+
+def _by_name(weights: "keras.Model | Mapping[str, np.ndarray] | None") -> "dict[str, np.ndarray]":
+    if weights is None:
+        return {}
+    if isinstance(weights, Mapping):
+        return dict(weights)
+    if not hasattr(weights, "layers"):
+        raise UserError(
+            f"initial_weights: must be a model or a dict of arrays, not a {type(weights).__name__}"
+        )
+    from lth_tf.pruning.kernels import snapshot
+
+    return snapshot(weights)

@@ -26,6 +26,7 @@ from lth_tf.runs.store import Store
 from lth_tf.training.distribution import gpu_names, make_strategy
 from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.rewind import set_weights
+from lth_tf.workflows.check_network import check_network
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def run_experiment(
     scheduler.prepare(settings)
     process_group = ProcessGroup(make_strategy(settings.distribution))
     inputs = inputs or inputs_of(experiment.recipe)
-    network = _checked_network(experiment, inputs, settings)
+    network, notes = _checked_network(experiment, inputs, settings)
     if not process_group.is_chief:
         place = f"Worker {process_group.index} of {process_group.size}"
         console.print(f"{place}; see worker 0, the chief, for the run.")
@@ -85,9 +86,21 @@ def run_experiment(
         start = describe_start(flags, settings, gpu_names())
         store.begin(experiment, network.data, start, network.described)
         _keep_ticket(network, store)
+        for note in notes:
+            _log.warning(note)
+        coverage = network.coverage
+        _log.log(logging.WARNING if coverage.is_little else logging.INFO, coverage.text)
         plan = make_plan(experiment)
         pending = [training for training in plan if not store.is_done(training)]
-        _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
+        if pending:
+            _log.info("%s: %d trainings, %d of them to run", folder, len(plan), len(pending))
+        else:
+            _log.warning(
+                "%s: NOTHING TO TRAIN: all %d trainings were finished before; what follows is what "
+                "they found. Another seed, recipe or --name trains anew.",
+                folder,
+                len(plan),
+            )
         with ProgressListener(console, experiment, pending, network.metric) as listener:
             scheduler(network, inputs, store, settings).run(pending, listener, should_stop)
         if export_saved_model:
@@ -102,18 +115,23 @@ def _choose_scheduler(settings: Settings) -> type[Scheduler]:
     return Processes if settings.jobs > 1 else InTurn
 
 
-def _checked_network(experiment: Experiment, inputs: Inputs, settings: Settings) -> Network:
+def _checked_network(
+    experiment: Experiment, inputs: Inputs, settings: Settings
+) -> tuple[Network, list[str]]:
     """Makes the network and checks all that can be wrong before anything is written.
 
     Data that must be downloaded, or cannot be, show here.
+
+    Returns:
+        The network, and what is to be said of it.
     """
     recipe = experiment.recipe
     info = inputs.info(recipe, settings.data_dir)
-    network = Network(experiment, info, inputs.make, inputs.ticket, inputs.higher_is_better)
+    network = Network.of(experiment, info, inputs)
     network.check(make_strategy(settings.distribution).num_replicas_in_sync)
     examples = inputs.data or data.load(recipe.dataset, settings.data_dir)
     augmentation(recipe.augment).check(examples.examples[0])
-    return network
+    return network, check_network(network, examples)
 
 
 def _keep_ticket(network: Network, store: Store) -> None:

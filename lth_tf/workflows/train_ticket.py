@@ -92,6 +92,7 @@ def train_ticket(
     reinits: int = 1,
     seed: int = 0,
     higher_is_better: bool | None = None,
+    metric: str | None = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
     **changes: Any,
@@ -111,6 +112,7 @@ def train_ticket(
         reinits: draws of each control.
         seed: the seed that all randomness comes from.
         higher_is_better: whether more of the model's metric is better; see `find_tickets`.
+        metric: the name of the metric that it is judged by; see `find_tickets`.
         folder: the run directory; runs/NAME by default.
         settings: how to run: jobs, devices and so on.
         **changes: fields of the recipe, such as `dataset="mnist"` or `optimizer="sgd"`.
@@ -132,7 +134,7 @@ def train_ticket(
         ticket, changes, replicates=replicates, arms=tuple(arms), reinits=reinits, seed=seed
     )
     found = Inputs(data=user_data) if user_data else inputs_of(experiment.recipe)
-    inputs = Inputs(model_fn, found.data, ticket, higher_is_better)
+    inputs = Inputs(model_fn, found.data, ticket, higher_is_better, metric)
     experiment = with_data(experiment, inputs)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
     run_experiment(experiment, folder, settings, inputs=inputs)

@@ -70,13 +70,18 @@ CASES = {
 }
 
 
-def evaluated(model, inputs, targets, strategy=None):
+def judge(model, *how):
+    """The metric that a model is judged by."""
+    return objective_of(model).metric(chunked_copy(model, 1), *how)
+
+
+def evaluated(model, inputs, targets, strategy=None, judged_by=None):
     """What this project measures of a copy with the same weights."""
     with (strategy or tf.distribute.get_strategy()).scope():
         copy = chunked_copy(model, 1)
         set_weights(copy, snapshot(model))
         objective_of(model).compile(copy, keras.optimizers.SGD())
-    evaluator = Evaluator(copy, xla=False)
+    evaluator = Evaluator(copy, False, judged_by or judge(model).name)
     evaluator.set_examples(inputs, targets)
     evaluator()
     return evaluator()  # the second time, nothing of the first may be left
@@ -109,18 +114,22 @@ def test_a_loss_that_does_not_average_is_refused():
 
 
 def test_the_first_metric_judges_and_its_name_tells_how():
-    judged = {case: objective_of(make()[0]).metric() for case, make in CASES.items()}
+    judged = {case: judge(make()[0]) for case, make in CASES.items()}
     assert {case: metric.name for case, metric in judged.items()} == {
         "accuracy, regularised": "accuracy",
         "no metric": "loss",
         "mean absolute error": "mae",
         "root mean squared error": "root_mean_squared_error",
         "area under the curve": "auc",
-        "two inputs and outputs": "accuracy",
+        "two inputs and outputs": "digit_accuracy",
     }
     assert [metric.higher_is_better for metric in judged.values()] == [
         True, False, False, False, True, True,
     ]  # fmt: skip
+
+
+def pair():
+    return keras.Sequential([keras.Input(6), dense(2)])
 
 
 def snr(targets, outputs):
@@ -143,13 +152,34 @@ def snr(targets, outputs):
     ],
 )
 def test_keras_own_metrics_tell_whatever_they_are_called(make, name, higher):
-    assert Objective("mse", [make()]).metric() == Metric(name, higher)
+    assert Objective("mse", [make()]).metric(pair()) == Metric(name, higher)
 
 
 @pytest.mark.parametrize("make", [lambda: snr, lambda: metrics.MeanMetricWrapper(snr, "snr")])
 def test_a_metric_that_is_not_keras_own_must_be_stated(make):
     objective = Objective("mse", [make()])
     with pytest.raises(UserError, match=r"metric snr: .*higher_is_better=True or False"):
-        objective.metric()
-    assert objective.metric(False) == Metric("snr", False)
-    assert objective.metric(True) == Metric("snr", True)
+        objective.metric(pair())
+    assert objective.metric(pair(), None, False) == Metric("snr", False)
+    assert objective.metric(pair(), "snr", True) == Metric("snr", True)
+
+
+def test_name_and_value_are_of_the_same_metric():
+    """Keras has metrics in the order of outputs, a dict in that of its keys."""
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input(6)
+    outputs = [dense(2, name="value")(inputs), dense(3, name="digit")(inputs)]
+    model = keras.Model(inputs, outputs)
+    metrics = {"digit": "accuracy", "value": ["mae", "mse"]}
+    logits = losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=["mse", logits], metrics=metrics)
+    targets = [VALUE, CLASS]
+    expected = model.evaluate(INPUTS, targets, batch_size=SIZE, verbose=0, return_dict=True)
+    assert judge(model) == Metric("value_mae", False)
+    for name, higher in (("value_mae", False), ("value_mse", False), ("digit_accuracy", True)):
+        assert judge(model, name) == Metric(name, higher)
+        measured = evaluated(model, INPUTS, targets, judged_by=name)[1]
+        assert measured == pytest.approx(expected[name], rel=1e-5)
+    assert judge(model, "loss") == Metric("loss", False)
+    with pytest.raises(UserError, match=r"--metric=mae: must be one of .*: value_mae, value_mse, "):
+        judge(model, "mae")

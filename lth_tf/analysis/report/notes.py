@@ -27,6 +27,8 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
         for text in (
             _progress(run),
             _of_ticket(run),
+            _coverage(run),
+            _pretrained(run),
             _margins(verdict, marks),
             _at_init(run),
             _kept(run, verdict, marks),
@@ -64,6 +66,29 @@ def _of_ticket(run: Run) -> str:
                 "output layer is fresh and dense here."
             )
     return text
+
+
+def _coverage(run: Run) -> str:
+    coverage = run.coverage
+    if coverage is None or not run.results:
+        return ""
+    if coverage.is_whole:
+        return coverage.text
+    least = min(result.density for result in run.results)
+    return (
+        f"{coverage.text} At a density of {percent(least)}, "
+        f"{percent(coverage.density_of_all(least))} of all kernel weights remain."
+    )
+
+
+def _pretrained(run: Run) -> str:
+    count = run.pretrained
+    if not count:
+        return ""
+    return (
+        f"θ0 is not random: {count} of the network's weights are pretrained ones "
+        "(initial_weights=), the same in each replicate."
+    )
 
 
 def _margins(verdict: Verdict, marks: Sequence[int]) -> str:

@@ -190,9 +190,7 @@ def _worker(source: _Source) -> "Worker":
     use_gpus_sparingly()
     store = Store(source.folder)
     inputs = Inputs.load(source.inputs)
-    network = Network(
-        source.experiment, store.data(), inputs.make, inputs.ticket, inputs.higher_is_better
-    )
+    network = Network.of(source.experiment, store.data(), inputs)
     return Worker(network, store, source.settings, inputs.data)
 
 
