@@ -133,8 +133,10 @@ class Worker:
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
-        initial, state = share(self._process_group, initial, read_state(checkpoint))
-        saving = self._saving(checkpoint, should_stop)
+        iterations = self._experiment.recipe.iterations
+        state = read_state(checkpoint, training.path, initial, iterations)
+        initial, state = share(self._process_group, initial, state)
+        saving = self._saving(training, checkpoint, should_stop)
         rows: list[MetricsRow] = []
         with TensorBoardLog(folder, self._experiment, training, self._network.metric) as log:
 
@@ -173,10 +175,15 @@ class Worker:
             KeyboardInterrupt: if any worker was asked to stop.
         """
         initial, state = share(self._process_group, None, None)
-        self._train(training, initial, lambda row: None, state, self._saving(None, should_stop))
+        self._train(
+            training, initial, lambda row: None, state, self._saving(training, None, should_stop)
+        )
 
-    def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
-        return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._process_group)
+    def _saving(
+        self, training: Training, checkpoint: Path | None, should_stop: Callable[[], bool]
+    ) -> Saving:
+        every = self._settings.checkpoint_every
+        return Saving(checkpoint, every, should_stop, self._process_group, training.path)
 
     def _train(
         self,
