@@ -101,6 +101,7 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         lower_bound=0, **common,
     )  # fmt: skip
     flags.DEFINE_bool("dry_run", False, "Print the plan and an estimate; run nothing.", **common)
+    flags.DEFINE_bool("report", True, "Draw the report at the end.", **common)
     flags.DEFINE_bool(
         "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
     )
@@ -287,6 +288,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         settings_from_flags(values, experiment.concurrency),
         inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
+        report=values["report"].value,
         should_stop=terminal.should_stop,
         flags=[flag.serialize() for flag in _present(values)],
         console=console,

@@ -24,6 +24,7 @@ TINY = (
     "--eval_every=20",
     "--learning_rate=0.01",
     "--xla=off",
+    "--noreport",
 )
 REFERENCE = ("--rounds=2", "--replicates=2", "--marks=40")
 REWOUND = ("--rounds=1", "--rewind=20")

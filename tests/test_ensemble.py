@@ -92,7 +92,7 @@ def test_files_and_report_tell_of_it_and_a_continued_run_still_does(runs, run, t
     assert all(f"| {name}" in text for name in NAMES) and "(small)" in text
     assert "python -m lth_tf.ensemble" in text and "--width" not in text
     shutil.copytree(runs / "tickets", tmp_path / "tickets")
-    assert run(tmp_path, *FLAGS) == 0
+    assert run(tmp_path, *FLAGS, "--report") == 0
     assert "tickets: ensembles" in (tmp_path / "tickets/report/report.md").read_text()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from lth_tf import data, files
-from lth_tf.analysis.report.report import write_report
+from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.analysis.report.results_table import results_table
 from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
@@ -17,7 +17,6 @@ from lth_tf.lottery.progress import ProgressListener, make_console
 from lth_tf.lottery.schedulers import Scheduler
 from lth_tf.lottery.schedulers.in_turn import InTurn, follow
 from lth_tf.lottery.schedulers.processes import Processes
-from lth_tf.metric import Metric
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.provenance import describe_start
 from lth_tf.runs.results import Result
@@ -38,6 +37,7 @@ def run_experiment(
     *,
     inputs: Inputs | None = None,
     export_saved_model: bool = False,
+    report: bool = True,
     should_stop: Callable[[], bool] = lambda: False,
     flags: Sequence[str] = (),
     console: Console | None = None,
@@ -52,6 +52,7 @@ def run_experiment(
             that calls this with more than one needs its `if __name__ == "__main__"`.
         inputs: a model function and data, where the recipe's names do not find them.
         export_saved_model: whether to export each level's trained network as well.
+        report: whether to draw the report at the end; `python -m lth_tf.report` does it later.
         should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
         console: where to draw; the standard output by default.
@@ -92,7 +93,8 @@ def run_experiment(
         if export_saved_model:
             _export_all(store, network, plan)
         results = store.update_results()
-        _conclude(results, network.metric, folder, console)
+        console.print(results_table(results, network.metric))
+        _conclude(folder, report)
     return results
 
 
@@ -122,12 +124,14 @@ def _keep_ticket(network: Network, store: Store) -> None:
             _log.info(line)
 
 
-def _conclude(results: Sequence[Result], metric: Metric, folder: Path, console: Console) -> None:
-    report = folder / "report"
-    section, *_ = write_report([folder], report, command=f"python -m lth_tf.report {folder}")
-    console.print(results_table(results, metric))
-    _log.info(section.headline)
-    _log.info("Report: %s", report / "report.html")
+def _conclude(folder: Path, report: bool) -> None:
+    if report:
+        out = folder / "report"
+        section, *_ = write_report([folder], out, command=f"python -m lth_tf.report {folder}")
+        _log.info(section.headline)
+        _log.info("Report: %s", out / "report.html")
+    else:
+        _log.info(headline(folder))
     _log.info("To watch the trainings: tensorboard --logdir %s", folder.parent)
 
 

@@ -33,7 +33,7 @@ def kinds(run, tmp_path_factory):
     runs = {}
     for kind in ("lr", "none", "fine_tune"):
         runs_dir = tmp_path_factory.mktemp(kind)
-        assert run(runs_dir, *FLAGS, f"--rewind={kind}") == 0
+        assert run(runs_dir, *FLAGS, f"--rewind={kind}", "--report") == 0
         runs[kind] = runs_dir / "e/replicate_00"
     return runs
 

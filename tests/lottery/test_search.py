@@ -84,14 +84,14 @@ def test_what_does_not_suit_a_search_is_refused(strategy, fields, told):
 def early(run, tmp_path_factory):
     """A run with early-bird masks."""
     runs_dir = tmp_path_factory.mktemp("early")
-    assert run(runs_dir, *EARLY) == 0
+    assert run(runs_dir, *EARLY, "--report") == 0
     return runs_dir / "e"
 
 
 def test_masks_are_pruned_from_the_weights_of_the_search_and_tickets_trained_to_the_end(
     run, rows, tmp_path
 ):
-    assert run(tmp_path, *SHORT) == 0
+    assert run(tmp_path, *SHORT, "--report") == 0
     folder = tmp_path / "e"
     store = Store(folder)
     network = Network(store.experiment(), store.data())

@@ -174,7 +174,7 @@ def test_experiment_json_says_what_ran_with_what(reference):
     assert start["hardware"]["cores"] >= 1 and start["hardware"]["memory_gib"] > 0
     names = {path.name for path in reference.iterdir()}
     assert names - {".lock"} == {
-        "experiment.json", "results.csv", "run.log", "report", "replicate_00", "replicate_01",
+        "experiment.json", "results.csv", "run.log", "replicate_00", "replicate_01",
     }  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_another_number_of_classes_has_a_fresh_and_dense_output_layer(
         f"--data_dir={tmp_path}/data",
         *CHANGES,
     )
-    assert run(tmp_path, *command, "--arms=ticket,shuffled_mask") == 0
+    assert run(tmp_path, *command, "--arms=ticket,shuffled_mask", "--report") == 0
     told = "The layer output is fresh and dense: it has 5 outputs, the ticket's has 10."
     assert told in capfd.readouterr().out
     assert run(tmp_path, *command, "--dry_run") == 0

@@ -111,10 +111,12 @@ def write_figure(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[P
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     with style():
         figure = draw()
-        with files.atomic(png) as temporary:
-            figure.savefig(temporary, format="png", dpi=200)
         with files.atomic(svg) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
+        # The layout that was found is kept: finding it costs as much as drawing.
+        figure.set_layout_engine("none")
+        with files.atomic(png) as temporary:
+            figure.savefig(temporary, format="png", dpi=200)
     return png, svg
 
 
