@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lth_tf import reading
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.formats import ticket_file
@@ -66,12 +67,7 @@ class Ticket:
             UserError: if the metadata have none.
         """
         fields = self.metadata.get("recipe")
-        try:
-            return Recipe.from_json(fields)
-        except TypeError as error:
-            raise UserError(
-                f"the ticket's metadata must have the recipe that it was found with, but {error}"
-            ) from None
+        return Recipe.from_json(fields, "the ticket's metadata")
 
     @cached_property
     def checksum(self) -> str:
@@ -118,13 +114,14 @@ class Ticket:
 
         Args:
             trained: whether it has the trained weights, or those that the ticket starts from.
-            make: the function that makes a network of one's own, if the recipe's name,
-                `package.module:function`, does not find it.
+            make: the function that makes a network of one's own: the recipe merely has its name,
+                and what a file names is not imported.
 
         Raises:
             UserError: if there is no such network, or there are no trained weights.
         """
         from lth_tf.data import ImageInfo
+        from lth_tf.data.image_data import ImageFields
         from lth_tf.models import NETWORKS
         from lth_tf.training.trainer import build_model
 
@@ -135,11 +132,13 @@ class Ticket:
                     f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, "
                     f"found {name}; {_WAY_OUT}"
                 )
-            shape, classes = (self._field("data", key) for key in ("image_shape", "classes"))
+            for key in ("image_shape", "classes"):
+                self._field("data", key)
+            data = reading.conform("metadata", self.metadata["data"], ImageFields, "data")
             # A ticket from before images could be standardised has neither.
-            channels = (self.metadata["data"].get(key) or () for key in ("mean", "deviation"))
-            info = ImageInfo(tuple(shape), classes, 0, 0, *map(tuple, channels))
-        model = build_model(Recipe.from_json(self.metadata["recipe"]), info, 0, make)
+            channels = (tuple(values or ()) for values in (data.mean, data.deviation))
+            info = ImageInfo(data.image_shape, data.classes, 0, 0, *channels)
+        model = build_model(self.recipe, info, 0, make)
         self.apply(model, trained)
         return model
 

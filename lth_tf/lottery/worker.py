@@ -205,7 +205,7 @@ class Worker:
                 initial, order, schedule, validation_rows, sample, on_row, state, saving, keep
             )
         except DivergedError as error:
-            raise DivergedError(f"{training.path}: {error}") from None
+            raise DivergedError(f"{training.path}: {error}{_likely_cause(recipe)}") from None
 
     def _result(self, training: Training, outcome: Trained) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
@@ -235,6 +235,20 @@ class Worker:
             search_iterations=search_iterations(training, self._experiment, self._store),
             test_accuracy_untrained=outcome.rows[0].test_accuracy,
         )
+
+
+def _likely_cause(recipe: Recipe) -> str:
+    """Says which of a recipe's settings are likely to have made a loss that is not finite."""
+    causes = []
+    if recipe.weight_decay > 0.1:
+        causes.append(f"--weight_decay={recipe.weight_decay:g} is large; set it to 1e-4 or so")
+    if recipe.precision == "mixed_float16":
+        causes.append("--precision=mixed_float16 overflows; set mixed_bfloat16 or float32")
+    if recipe.learning_rate > 0.5 or (recipe.optimizer == "adam" and recipe.learning_rate > 0.05):
+        causes.append(f"--learning_rate={recipe.learning_rate:g} is large; set a tenth of it")
+    if recipe.init_stddev > 0.5:
+        causes.append(f"--init_stddev={recipe.init_stddev:g} is large; set it to 0.1 or so")
+    return f". Here {'; '.join(causes)}" if causes else ""
 
 
 def training_sample(rows: np.ndarray, recipe: Recipe, generator: np.random.Generator) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The record: experiment.json, which says what experiment a run directory holds."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from msgspec import Meta
 
 from lth_tf import reading
 from lth_tf.data import ImageInfo, UserDataInfo
+from lth_tf.data.image_data import ImageFields
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric, known_direction
 from lth_tf.recipe import Recipe
@@ -18,10 +20,8 @@ from lth_tf.runs.experiment import EARLY_BIRD, Experiment
 FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _GROWING = ("rounds", "replicates", "reinits")
-_SIDE = 2**14  # pixels
 _Checksum = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _Size = Annotated[int, Meta(ge=0, le=10**9)]
-_Side = Annotated[int, Meta(ge=1, le=_SIDE)]
 
 
 class _Hardware(msgspec.Struct):
@@ -42,17 +42,6 @@ class _Start(msgspec.Struct):
     versions: dict[str, str] = {}
     hardware: _Hardware | None = None
     git_revision: str | None = None
-
-
-class _Images(msgspec.Struct, forbid_unknown_fields=True):
-    """What `ImageInfo` has, in its bounds."""
-
-    image_shape: tuple[_Side, _Side, _Side]
-    classes: Annotated[int, Meta(ge=1, le=10**6)]
-    train_size: _Size
-    test_size: _Size
-    mean: list[float] | None = None
-    deviation: list[float] | None = None
 
 
 class _UserData(msgspec.Struct):
@@ -134,7 +123,11 @@ def read(path: Path) -> tuple[dict[str, Any], bool]:
     recipe = Recipe.from_json(fields.get("recipe"), path)
     reading.conform(path, {k: v for k, v in fields.items() if k != "recipe"}, _Record)
     data = fields["data"]
-    reading.conform(path, data, _Images if "image_shape" in data else _UserData, "data")
+    of_images = "image_shape" in data
+    reading.conform(path, data, ImageFields if of_images else _UserData, "data")
+    known = ImageInfo if of_images else UserDataInfo
+    if odd := data.keys() - {field.name for field in dataclasses.fields(known)}:
+        raise UserError(f"{path}: data.{min(odd)} must not be there")
     if fields.get("objective"):
         reading.conform(path, fields["objective"], _Objective, "objective")
     fields = {**fields, "recipe": recipe.to_json()}

@@ -19,8 +19,7 @@ from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.pruning import packing
-from lth_tf.runs import record
-from lth_tf.runs import stored_arrays
+from lth_tf.runs import record, stored_arrays
 from lth_tf.runs.experiment import ARM_NAME, TICKET, Experiment, Training
 from lth_tf.runs.results import Result, read_results_csv, results_csv
 
@@ -227,9 +226,9 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             left = {path for path, _ in files.leftovers(folder)}
             for path in list(folder.iterdir()):
-                if path in left or _OF_TRAINING.fullmatch(path.name):
-                    if path != self.checkpoint(training):
-                        _remove(path)
+                is_ours = path in left or _OF_TRAINING.fullmatch(path.name)
+                if is_ours and path != self.checkpoint(training):
+                    _remove(path)
         return folder
 
     def checkpoint(self, training: Training) -> Path:

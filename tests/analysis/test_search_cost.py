@@ -9,7 +9,7 @@ from lth_tf.analysis.report.notes import search_note
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment
-from lth_tf.runs.results import AT_EARLY_STOP, Result, results_csv, read_results_csv
+from lth_tf.runs.results import AT_EARLY_STOP, Result, read_results_csv, results_csv
 
 
 def points(run, costs):
