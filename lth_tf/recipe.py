@@ -215,7 +215,7 @@ class Recipe:
             score = fields.pop("score")
             renamed = isinstance(score, str) and score in _WITHOUT_A
             fields["criterion"] = f"{score}_with_a_1" if renamed else score
-        if isinstance(fields, dict) and isinstance(fields.get("rewind"), int):
+        if isinstance(fields, dict) and type(fields.get("rewind")) is int and fields["rewind"] >= 0:
             fields = {**fields, "rewind": str(fields["rewind"])}
         return conform(where, fields, cls, "recipe")
 

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class Ticket:
     trained: Arrays | None = None
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    _where: ClassVar[str] = ""  # its file, for messages
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", plain_json(self.metadata))
         for group in ("masks", "weights", "trained"):
@@ -67,7 +69,7 @@ class Ticket:
             UserError: if the metadata have none.
         """
         fields = self.metadata.get("recipe")
-        return Recipe.from_json(fields, "the ticket's metadata")
+        return Recipe.from_json(fields, f"{self._where}metadata")
 
     @cached_property
     def checksum(self) -> str:
@@ -99,10 +101,12 @@ class Ticket:
         path = Path(path)
         try:
             groups, metadata = ticket_file.read(path)
-            return cls(groups[MASK], groups[WEIGHTS], groups[TRAINED] or None, metadata)
+            ticket = cls(groups[MASK], groups[WEIGHTS], groups[TRAINED] or None, metadata)
         except UserError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise UserError(f"{path}: {reason}") from error
+        object.__setattr__(ticket, "_where", f"{path}: ")
+        return ticket
 
     def model(
         self, trained: bool = True, make: "Callable[[], keras.Model] | None" = None

@@ -35,7 +35,7 @@ class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
 class _About(msgspec.Struct, forbid_unknown_fields=True):
     """What a ticket's file says of itself."""
 
-    format: int
+    format: Annotated[int, msgspec.Meta(ge=1)]
     metadata: dict[str, Any]
     tensors: dict[str, _Tensor]
     checksum: _Checksum

@@ -63,7 +63,7 @@ class _Objective(msgspec.Struct):
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
     """experiment.json, but for its recipe and the checksum of its own content."""
 
-    format: int
+    format: Annotated[int, Meta(ge=1)]
     data: dict[str, Any]
     strategy: str
     rounds: int

@@ -29,7 +29,12 @@ def tickets(draw):
     for name in draw(st.lists(st.text(max_size=8), min_size=1, max_size=4, unique=True)):
         shape = draw(arrays_of.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
         dtype = draw(st.sampled_from(["float16", "float32", "float64", "int64"]))
-        array = arrays_of.arrays(dtype, shape).map(draw(st.sampled_from([np.array, transposed])))
+        array = (
+            arrays_of.arrays(dtype, shape)
+            .map(np.nan_to_num)
+            .map(np.asarray)
+            .map(draw(st.sampled_from([np.array, transposed])))
+        )
         weights[name], trained[name] = draw(array), draw(array)
         if draw(st.booleans()):
             masks[name] = draw(arrays_of.arrays(bool, weights[name].shape))
