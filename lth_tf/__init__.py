@@ -35,7 +35,6 @@ _HOMES = {
     "strip": "lth_tf.pruning.wrapper",
     "train_ticket": "lth_tf.workflows.train_ticket",
 }
-_NAMES = {"load_data": "load"}
 
 __version__ = "0.1.0"
 __all__ = sorted(_HOMES)
@@ -44,7 +43,7 @@ __all__ = sorted(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), _NAMES.get(name, name))
+    return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,10 @@
 """python -m lth_tf.bench: measures the speed of training beside Keras, PyTorch and JAX."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from lth_tf.terminal import end_quietly
+
+    end_quietly()
+
 import functools
 import json
 import sys

@@ -1,17 +1,25 @@
 """What the binaries share: flags without global state, help in groups, errors in one line."""
 
 import contextlib
+import itertools
+import os
+import re
 import shlex
+import signal
 import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from absl import flags
 
-from lth_tf.errors import UserError, UsersCodeError
-from lth_tf.terminal import Terminal
+from lth_tf.errors import UserError, UsersCodeError, one_line
+from lth_tf.importing import allow
+from lth_tf.output import guard_standard_streams
+from lth_tf.reading import read_text
+from lth_tf.terminal import Terminal, exit_code
 
 FlagGroups = dict[str, list[str]]
 
@@ -23,6 +31,9 @@ _KINDS = {
     "comma separated list of strings": "A,B,...",
     "multi string": "TEXT",
 }
+
+_FUNCTIONS = ("model", "dataset", "augment")  # flags that may name one
+_MOST_FLAGS = 2**20  # bytes of a flag file
 
 # What absl adds to the help of a flag that may be given several times.
 _REPEAT = ";\n    repeat this option to specify a list of values"
@@ -46,9 +57,32 @@ def run(
         takes_arguments: whether what is no flag is given to `main` as a list, not refused.
 
     Returns:
-        The exit code: 0, 1 for an error, 130 if it was interrupted.
+        The exit code: 0, 1 for an error, 130 or 143 if it was stopped.
     """
     argv = sys.argv if argv is None else argv
+    output = guard_standard_streams()
+    # Figures are drawn into files, whatever a notebook or a desktop has set.
+    os.environ["MPLBACKEND"] = "agg"
+    if not os.environ.get("SOURCE_DATE_EPOCH", "0").isdecimal():
+        del os.environ["SOURCE_DATE_EPOCH"]
+    code = _run(define, main, usage, argv, takes_arguments)
+    if output is None:
+        return code
+    with contextlib.suppress(OSError):
+        output.flush()
+    if output.error:
+        reason = output.error.strerror
+        _fail(sys.stderr, f"standard output: could not be written ({reason}); all else was done")
+    return code or int(output.error is not None)
+
+
+def _run(
+    define: Callable[[flags.FlagValues], FlagGroups],
+    main: Callable[..., None],
+    usage: str,
+    argv: Sequence[str],
+    takes_arguments: bool,
+) -> int:
     values = flags.FlagValues()
     try:
         groups = define(values)
@@ -58,9 +92,16 @@ def run(
         print(help_text(values, groups, usage))
         return 0
     try:
+        _check_flag_files(argv[1:])
         rest = values(argv)[1:]
         if rest and not takes_arguments:
             raise UserError(f"{rest[0]}: not understood; flags are written --name=value")
+        allow(*(values[name].value for name in _FUNCTIONS if name in values))
+    except flags.IllegalFlagValueError as error:
+        # As absl says it, but for a switch that is neither on nor off.
+        switch = re.match(r"flag (--\w+)=(.*?): Non-boolean argument", str(error))
+        said = switch and f"{switch[1]}={switch[2]}: must be true or false"
+        return _fail(sys.stderr, said or error)
     except (flags.Error, UserError) as error:
         return _fail(sys.stderr, error)
     try:
@@ -74,21 +115,70 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
     try:
         main(*arguments)
     except KeyboardInterrupt:
-        goes_on = " The same command continues it." if terminal.can_continue else ""
-        print(f"Stopped.{goes_on}", file=terminal.errors)
-        return 130
+        return _stopped(terminal)
     except UsersCodeError as error:
         with contextlib.suppress(OSError):  # the disk that has the log may be full
             traceback.print_exception(error.__cause__)
         return _fail(terminal.errors, error)
     except (UserError, OSError) as error:
-        return _fail(terminal.errors, error)
+        return _stopped(terminal) if terminal.asked else _fail(terminal.errors, error)
+    except MemoryError:
+        return _fail(
+            terminal.errors,
+            "not enough memory; --batch_size, --width, --jobs or a smaller data set take less",
+        )
     except Exception:
+        if terminal.asked:  # a library made something else of it
+            return _stopped(terminal)
         with contextlib.suppress(OSError):  # the disk that has the log may be full
             traceback.print_exc()
         traceback.print_exc(file=terminal.errors)
         return _fail(terminal.errors, "this is a fault of lth_tf, not of yours; please report it")
     return 0
+
+
+def _stopped(terminal: Terminal) -> int:
+    goes_on = " The same command continues it." if terminal.can_continue else ""
+    print(f"Stopped.{goes_on}", file=terminal.errors)
+    return exit_code(terminal.asked or signal.SIGINT)
+
+
+def _check_flag_files(arguments: Sequence[str], depth: int = 0) -> None:
+    """Checks that flag files are texts, before absl opens them.
+
+    Raises:
+        UserError: if one is something else, or they name each other without end.
+    """
+    for argument, after in itertools.pairwise([*arguments, ""]):
+        name, equals, value = argument.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            continue
+        path = Path(value if equals else after).expanduser()
+        try:
+            text = read_text(path, _MOST_FLAGS)
+        except UserError as error:
+            raise UserError(f"--flagfile={path}: {str(error).removeprefix(f'{path}: ')}") from None
+        if "\0" in text:
+            raise UserError(f"--flagfile={path}: must be UTF-8 text, but has zero bytes")
+        if depth > 16:
+            raise UserError(f"--flagfile={path}: flag files must not name each other in a circle")
+        _check_flag_files([line.strip() for line in text.splitlines()], depth + 1)
+
+
+def define_named_functions(values: flags.FlagValues) -> None:
+    """Defines the flags by which a user names the functions that a run's files name.
+
+    Args:
+        values: where they are defined.
+    """
+    for name, what in (("model", "network"), ("dataset", "data")):
+        flags.DEFINE_string(
+            name,
+            None,
+            f"The run's {what}, where a function of one's own makes them, as in "
+            f"package.module:function: what merely stands in a file is never imported.",
+            flag_values=values,
+        )
 
 
 def help_text(values: flags.FlagValues, groups: FlagGroups, usage: str) -> str:
@@ -136,5 +226,6 @@ def choices_text(choices: Mapping[str, Any]) -> str:
 
 
 def _fail(stream: IO[str], error: Any) -> int:
-    print(f"lth_tf: {error}", file=stream, flush=True)
+    with contextlib.suppress(OSError):
+        print(f"lth_tf: {one_line(str(error))}", file=stream, flush=True)
     return 1

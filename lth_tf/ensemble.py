@@ -1,5 +1,10 @@
 """python -m lth_tf.ensemble: how good tickets are together."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from lth_tf.terminal import end_quietly
+
+    end_quietly()
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +43,15 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         "saved_model", None, "Folder to write the tickets of different θ0 to, as one SavedModel "
         "that returns mean probabilities; must not exist.", **common,
     )  # fmt: skip
+    commandline.define_named_functions(values)
     flags.DEFINE_string(
         "data_dir", None, "TFDS's folder. Default: $TFDS_DATA_DIR, or ~/tensorflow_datasets.",
         **common,
     )  # fmt: skip
-    return {"Members": ["level", "levels", "data_dir"], "Files": ["out", "saved_model"]}
+    return {
+        "Members": ["level", "levels", "model", "dataset", "data_dir"],
+        "Files": ["out", "saved_model"],
+    }
 
 
 def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:

@@ -1,8 +1,12 @@
 """The one exception that stands for a mistake of the user's."""
 
 import contextlib
+import re
 import traceback
 from collections.abc import Iterator
+
+_LONGEST_WORD, _LONGEST = 400, 3_000  # characters
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class UserError(ValueError):
@@ -12,6 +16,9 @@ class UserError(ValueError):
     The binaries print it without a traceback; a library user catches it as a
     `ValueError`.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class UsersCodeError(UserError):
@@ -42,3 +49,24 @@ def users_code(what: str) -> Iterator[None]:
             f"{what}: its own code raised {type(error).__name__}: {cause} "
             f"({last.filename}, line {last.lineno})"
         ) from error
+
+
+def one_line(text: str) -> str:
+    """Returns a message as one line of bearable length: long values lose their middle."""
+    text = " ".join(text.splitlines()) if "\n" in text or "\r" in text else text
+    text = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    text = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda found: shortened(found[0], 100), text)
+    return shortened(text, _LONGEST)
+
+
+def shortened(text: str, most: int) -> str:
+    """Returns a text, or its beginning and end with what it had between them counted.
+
+    Args:
+        text: the text.
+        most: characters that are kept of a longer one, about.
+    """
+    if len(text) <= most:
+        return text
+    first, last = most * 3 // 4, most // 4
+    return f"{text[:first]}… ({len(text):,} characters) …{text[-last:]}"

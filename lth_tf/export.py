@@ -1,5 +1,11 @@
 """python -m lth_tf.export: writes a ticket of a run as a file that other programs read."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from lth_tf.terminal import end_quietly
+
+    end_quietly()
+
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,8 +34,17 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string("run", None, "Run directory to export from.", **common)
-    flags.DEFINE_integer("replicate", 0, "Replicate of the network.", **common)
-    flags.DEFINE_integer("level", None, "Level of the network; 0 is the dense one.", **common)
+    flags.DEFINE_integer(
+        "replicate", 0, "Replicate of the network.", lower_bound=0, upper_bound=999_999, **common
+    )
+    flags.DEFINE_integer(
+        "level",
+        None,
+        "Level of the network; 0 is the dense one.",
+        lower_bound=0,
+        upper_bound=999_999,
+        **common,
+    )
     flags.DEFINE_string(
         "arm", None, "Its arm, such as ticket or reinit_0. Default: ticket; dense at level 0.",
         **common,
@@ -54,6 +69,7 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         "verify", False, "Run each file on the test set in a new process, and compare with "
         "results.csv and the network's logits.", **common,
     )  # fmt: skip
+    commandline.define_named_functions(values)
     flags.DEFINE_string(
         "data_dir", None, "TFDS's folder, for --verify. Default: $TFDS_DATA_DIR, or "
         "~/tensorflow_datasets.", **common,
@@ -65,10 +81,15 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         **common,
     )
     flags.DEFINE_integer(
-        "threads", 1, "Threads to measure latency with; 0 for all cores.", lower_bound=0, **common
+        "threads",
+        1,
+        "Threads to measure latency with; 0 for all cores.",
+        lower_bound=0,
+        upper_bound=1_024,
+        **common,
     )
     return {
-        "Network": ["run", "replicate", "level", "arm", "weights"],
+        "Network": ["run", "replicate", "level", "arm", "weights", "model", "dataset"],
         "Files": ["format", "quantize", "structured", "out"],
         "Measurement": ["verify", "data_dir", "table", "threads"],
     }
@@ -84,11 +105,13 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         if values[name].value is None:
             raise UserError(f"--{name}: must be given; see --help")
     from lth_tf.lottery.progress import make_console
-    from lth_tf.runs.experiment import DENSE, TICKET, Training
+    from lth_tf.runs.experiment import ARM_NAME, DENSE, TICKET, Training
     from lth_tf.runs.store import Store
     from lth_tf.training.distribution import leave_gpus
     from lth_tf.workflows.export_ticket import Export
 
+    if not re.fullmatch(ARM_NAME, values["arm"].value or TICKET):
+        raise UserError(f"--arm={values['arm'].value}: must be an arm's name, as in reinit_0")
     leave_gpus()  # GPUs round otherwise, and the new processes are kept off them as well
     level = values["level"].value
     arm = values["arm"].value or (TICKET if level else DENSE)

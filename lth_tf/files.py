@@ -1,8 +1,7 @@
-"""Files that are written whole or not at all, and checksums that tell whether they still are."""
+"""Files that are written whole or not at all; `lth_tf.reading` reads them."""
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from lth_tf.errors import UserError
+from lth_tf.reading import with_checksum
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.lth_tf\.tmp")
 
@@ -61,6 +61,17 @@ def writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error.strerror or error) from error
     except SafetensorError as error:
         raise unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def reading_folder(folder: Path) -> Iterator[None]:
+    """Says of a folder that is no run directory, or may not be looked into, what is wrong."""
+    try:
+        yield
+    except PermissionError as error:
+        raise UserError(f"{folder}: cannot be read ({error.strerror})") from None
+    except (OSError, ValueError):
+        raise UserError(f"{folder}: must be a run directory, but has no experiment.json") from None
 
 
 @contextlib.contextmanager
@@ -183,16 +194,21 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON file.
+def write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Writes a JSON object atomically, with a checksum of its own content behind its fields.
+
+    Args:
+        path: the file.
+        fields: JSON values by name.
 
     Raises:
-        UserError: if it cannot be read, or is damaged.
+        UserError: if it cannot be written, or a number is not finite.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: must be a whole JSON file, but {error}") from None
+        whole = with_checksum(fields)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    write_text(path, json.dumps(whole, indent=1) + "\n")
 
 
 def write_arrays(
@@ -214,22 +230,3 @@ def write_arrays(
         mode = temporary.stat().st_mode
         save_file(shaped, temporary, dict(metadata or {}))
         temporary.chmod(mode)  # `save_file` hides a file from all but its owner
-
-
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Reads a safetensors file's arrays and its metadata.
-
-    Raises:
-        UserError: if the file is missing or damaged.
-    """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError, TypeError) as error:  # the last: a type that NumPy lacks
-        raise UserError(f"{path}: must be a whole safetensors file, but {error}") from error
-
-
-def sha256(path: Path) -> str:
-    """Returns a file's SHA-256 checksum in hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

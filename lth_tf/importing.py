@@ -1,10 +1,17 @@
-"""Functions that a flag names as `package.module:function`."""
+"""Functions that a flag names as `package.module:function`.
 
+Only names that the user has said, by a flag or in Python, are imported, and none that merely
+stands in a file: a ticket or a run directory from elsewhere must not run code.
+"""
+
+import os
 import pkgutil
 from collections.abc import Callable
 from typing import Any
 
 from lth_tf.errors import UserError
+
+_ALLOWED = "LTH_TF_FUNCTIONS"  # in the environment, which processes inherit
 
 
 def names_function(text: str) -> bool:
@@ -12,6 +19,20 @@ def names_function(text: str) -> bool:
     module, colon, function = text.partition(":")
     parts = [*module.split("."), *function.split(".")]
     return bool(colon) and all(part.isidentifier() for part in parts)
+
+
+def allow(*names: object) -> None:
+    """Lets functions be imported, in this process and those that it starts: the user named them.
+
+    Args:
+        *names: values of flags or arguments; those that name no function are left out.
+    """
+    found = [name for name in names if isinstance(name, str) and names_function(name)]
+    os.environ[_ALLOWED] = ",".join(dict.fromkeys([*_allowed(), *found]))
+
+
+def _allowed() -> list[str]:
+    return [name for name in os.environ.get(_ALLOWED, "").split(",") if name]
 
 
 def import_function(flag: str, text: str) -> Callable[..., Any]:
@@ -22,8 +43,13 @@ def import_function(flag: str, text: str) -> Callable[..., Any]:
         text: `package.module:function`; the module is imported.
 
     Raises:
-        UserError: if it cannot be imported.
+        UserError: if it cannot be imported, or the user has not named it.
     """
+    if text not in _allowed():
+        raise UserError(
+            f"--{flag}={text}: stands in a file, and nothing that a file names is imported; if you "
+            f"trust it, name it yourself, by --{flag}={text}, or give the function in Python"
+        )
     if text.startswith("__main__:"):
         raise UserError(
             f"--{flag}={text}: was defined in a script or notebook; it must be defined in a module "
@@ -31,7 +57,7 @@ def import_function(flag: str, text: str) -> Callable[..., Any]:
         )
     try:
         found = pkgutil.resolve_name(text)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"--{flag}={text}: must name a function, but {error}") from None
     if not callable(found):
         raise UserError(f"--{flag}={text}: must name a function, not a {type(found).__name__}")

@@ -1,5 +1,10 @@
 """python -m lth_tf.main: runs an experiment, or continues it."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from lth_tf.terminal import end_quietly
+
+    end_quietly()
+
 import dataclasses
 import sys
 from pathlib import Path

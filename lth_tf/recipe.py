@@ -8,10 +8,10 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import math
 from typing import Any
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, shortened
+from lth_tf.reading import conform
 
 OPTIMIZERS = ("adam", "momentum", "sgd")
 SCALINGS = ("unit", "standardize")
@@ -133,9 +133,9 @@ class Recipe:
         object.__setattr__(self, "rewind", str(self.rewind))
         object.__setattr__(self, "prune_layers", tuple(map(tuple, self.prune_layers)))
         self._check_choices()
-        for name, least in _LEAST.items():
-            within = least <= getattr(self, name) < math.inf
-            _require(self, name, within, f"a finite number, at least {least}")
+        for name, (least, most) in _RANGES.items():
+            within = least <= getattr(self, name) <= most
+            _require(self, name, within, f"from {least:,} to {most:,}")
         for name in ("prune_conv", "prune_dense", "prune_output", "dropout"):
             _require(self, name, 0 <= getattr(self, name) < 1, "0 (off) or inside (0, 1)")
         for pattern, rate in self.prune_layers:
@@ -143,8 +143,9 @@ class Recipe:
                 raise UserError(
                     f"--prune_layers={pattern}={rate}: the rate must be 0 or inside (0, 1)"
                 )
-        for name in ("learning_rate", "width"):
-            _require(self, name, 0 < getattr(self, name) < math.inf, "a finite number above 0")
+        for name, most in (("learning_rate", 1e6), ("width", 100)):
+            within = 0 < getattr(self, name) <= most
+            _require(self, name, within, f"above 0 and at most {most:,.0f}")
         self._check_iterations()
 
     def _check_choices(self) -> None:
@@ -199,32 +200,42 @@ class Recipe:
         return {k: v for k, v in fields.items() if k not in _NEWER or v != known[k]}
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Recipe":
+    def from_json(cls, fields: Any, where: object = "the recipe") -> "Recipe":
         """Returns the recipe that `to_json` wrote; newer fields than it knew have their default.
 
         A criterion that meant something else has a name of its own, which no training has: such
         runs can be read, but not continued.
+
+        Args:
+            fields: a JSON value.
+            where: the file that it stands in, for messages.
+
+        Raises:
+            UserError: if it is no recipe; names the field.
         """
-        fields = {**fields}
-        if "score" in fields:
+        if isinstance(fields, dict) and "score" in fields:
+            fields = {**fields}
             score = fields.pop("score")
-            fields["criterion"] = f"{score}_with_a_1" if score in _WITHOUT_A else score
-        return cls(**fields)
+            renamed = isinstance(score, str) and score in _WITHOUT_A
+            fields["criterion"] = f"{score}_with_a_1" if renamed else score
+        if isinstance(fields, dict) and type(fields.get("rewind")) is int and fields["rewind"] >= 0:
+            fields = {**fields, "rewind": str(fields["rewind"])}
+        return conform(where, fields, cls, "recipe")
 
 
 # Than the first recipes that were written.
 _NEWER = ("width", "scaling", "search_iterations", "init_stddev")
 # Zhou et al.'s criteria whose factor, a, was 1 while the field was called `score`.
 _WITHOUT_A = ("large_init_large_final", "small_init_small_final")
-_LEAST = {
-    "iterations": 1,
-    "batch_size": 1,
-    "warmup": 0,
-    "weight_decay": 0,
-    "search_iterations": 0,
-    "init_stddev": 0,
-    "validation_size": 1,
-    "eval_every": 1,
+_RANGES = {
+    "iterations": (1, 10**9),
+    "batch_size": (1, 10**7),
+    "warmup": (0, 10**9),
+    "weight_decay": (0, 1_000),
+    "search_iterations": (0, 10**9),
+    "init_stddev": (0, 1_000),
+    "validation_size": (1, 10**9),
+    "eval_every": (1, 10**9),
 }
 
 
@@ -233,7 +244,7 @@ def _require(recipe: Recipe, name: str, holds: bool, wanted: str) -> None:
         value = getattr(recipe, name)
         if isinstance(value, tuple):
             value = ",".join(map(str, value))
-        raise UserError(f"--{name}={value}: must be {wanted}")
+        raise UserError(f"--{name}={shortened(str(value), 200)}: must be {wanted}")
 
 
 def digest(value: Any) -> str:

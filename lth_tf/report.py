@@ -1,5 +1,10 @@
 """python -m lth_tf.report: figures, tables and the verdict on runs."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from lth_tf.terminal import end_quietly
+
+    end_quietly()
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +60,10 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
         raise UserError("a run directory must be given, as in python -m lth_tf.report runs/NAME")
     from lth_tf.analysis.report.report import Wanted, write_report
 
+    for name, most in (("margin_accuracy", 1e9), ("margin_iterations", 1e6)):
+        value = values[name].value
+        if value is not None and not 0 <= value <= most:
+            raise UserError(f"--{name}={value:g}: must be a number from 0 to {most:,.0f}")
     out = Path(values["out"].value or Path(folders[0]) / "report")
     sections = write_report(
         [Path(folder) for folder in folders],

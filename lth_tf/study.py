@@ -1,5 +1,10 @@
 """python -m lth_tf.study: questions asked of runs."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from lth_tf.terminal import end_quietly
+
+    end_quietly()
+
 import shlex
 import sys
 from collections.abc import Sequence
@@ -35,11 +40,12 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         f"it was when the study was asked before. There are {options}.", **common,
     )  # fmt: skip
     flags.DEFINE_boolean("again", False, "Compute what is known, too.", **common)
+    commandline.define_named_functions(values)
     flags.DEFINE_string(
         "data_dir", None, "TFDS's folder. Default: $TFDS_DATA_DIR, or ~/tensorflow_datasets.",
         **common,
     )  # fmt: skip
-    return {"Studies": ["studies", "set", "again", "data_dir"]}
+    return {"Studies": ["studies", "set", "again", "model", "dataset", "data_dir"]}
 
 
 def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:

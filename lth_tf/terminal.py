@@ -11,11 +11,40 @@ import shutil
 import signal
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from lth_tf.output import Stream
+
+# A terminal that is closed, or a connection that breaks, sends SIGHUP.
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+def exit_code(signum: int) -> int:
+    """Returns the exit code of a program that a signal has stopped: 130 of Ctrl-C, else 143."""
+    return 130 if signum == signal.SIGINT else 143
+
+
+def end_quietly() -> None:
+    """Lets a signal end this process in one line, from now until a `Terminal` takes signals over.
+
+    Warnings that were to be errors are told instead: libraries have many, and not by our fault.
+    """
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(OSError):
+            os.write(2, b"Stopped.\n")
+        os._exit(exit_code(signum))
+
+    for number in _SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, end)
+    if any(action == "error" for action, *_ in warnings.filters):
+        warnings.resetwarnings()
 
 
 class Terminal(contextlib.AbstractContextManager):
@@ -24,14 +53,16 @@ class Terminal(contextlib.AbstractContextManager):
     Attributes:
         errors: the terminal's own error stream.
         can_continue: whether the program keeps what it has done when it is asked to stop.
+        asked: the last signal that asked it to stop; None if none did.
     """
 
     def __init__(self) -> None:
         self.can_continue = self._stop = False
+        self.asked: int | None = None
 
     def __enter__(self) -> "Terminal":
         sys.stderr.flush()
-        self.errors: IO[str] = os.fdopen(os.dup(2), "w", encoding="utf-8")
+        self.errors: IO[str] = Stream(os.dup(2), getattr(sys.stderr, "encoding", None))
         self._chatter = tempfile.TemporaryFile("w+b")
         os.dup2(self._chatter.fileno(), 2)
         self._before = self._listen()
@@ -39,11 +70,13 @@ class Terminal(contextlib.AbstractContextManager):
 
     def __exit__(self, *error: object) -> None:
         for number, handler in zip(_SIGNALS, self._before, strict=True):
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         sys.stderr.flush()
         os.dup2(self.errors.fileno(), 2)
         self._chatter.close()
+        number = self.errors.fileno()
         self.errors.close()
+        os.close(number)
 
     def send_chatter_to(self, log: Path) -> None:
         """Sends what was written so far, and what will be, to the end of a log file."""
@@ -61,9 +94,14 @@ class Terminal(contextlib.AbstractContextManager):
         return self._stop
 
     def _listen(self) -> list[Any]:
-        return [signal.signal(number, self._asked) for number in _SIGNALS]
+        before = [signal.getsignal(number) for number in _SIGNALS]
+        for number, handler in zip(_SIGNALS, before, strict=True):
+            if handler is not signal.SIG_IGN or number == signal.SIGINT:  # nohup
+                signal.signal(number, self._asked)
+        return before
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
+        self.asked = signum
         if self._stop or not self.can_continue:
             raise KeyboardInterrupt
         self._stop = True

@@ -1,7 +1,7 @@
 """Data: image sets as arrays, drawn into training and validation examples."""
 
 from lth_tf.data.image_data import ImageData, ImageInfo
-from lth_tf.data.sources import info, load, recipe_overrides
+from lth_tf.data.sources import info, load, load_data, recipe_overrides
 from lth_tf.data.split import split
 from lth_tf.data.user_data import UserData, UserDataInfo
 
@@ -12,6 +12,7 @@ __all__ = [
     "UserDataInfo",
     "info",
     "load",
+    "load_data",
     "recipe_overrides",
     "split",
 ]

@@ -1,10 +1,26 @@
 """What an image classification set is to the rest of the software: arrays and their sizes."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
 from lth_tf.data.split import split
+
+_Side = Annotated[int, msgspec.Meta(ge=1, le=2**14)]
+_Size = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+
+
+class ImageFields(msgspec.Struct):
+    """What a file must say of images, in its bounds; see `ImageInfo`."""
+
+    image_shape: tuple[_Side, _Side, _Side]
+    classes: Annotated[int, msgspec.Meta(ge=1, le=10**6)]
+    train_size: _Size = 0
+    test_size: _Size = 0
+    mean: list[float] | None = None
+    deviation: list[float] | None = None
 
 
 @dataclass(frozen=True)

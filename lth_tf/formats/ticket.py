@@ -8,10 +8,11 @@ import html
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from lth_tf import reading
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.formats import ticket_file
@@ -53,6 +54,8 @@ class Ticket:
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     make: "Callable[[], keras.Model] | None" = None
 
+    _where: ClassVar[str] = ""  # its file, for messages
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "metadata", plain_json(self.metadata))
         for group in ("masks", "weights", "trained"):
@@ -87,12 +90,7 @@ class Ticket:
             UserError: if the metadata have none.
         """
         fields = self.metadata.get("recipe")
-        try:
-            return Recipe.from_json(fields)
-        except TypeError as error:
-            raise UserError(
-                f"the ticket's metadata must have the recipe that it was found with, but {error}"
-            ) from None
+        return Recipe.from_json(fields, f"{self._where}metadata")
 
     @cached_property
     def checksum(self) -> str:
@@ -124,10 +122,12 @@ class Ticket:
         path = Path(path)
         try:
             groups, metadata = ticket_file.read(path)
-            return cls(groups[MASK], groups[WEIGHTS], groups[TRAINED] or None, metadata)
+            ticket = cls(groups[MASK], groups[WEIGHTS], groups[TRAINED] or None, metadata)
         except UserError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise UserError(f"{path}: {reason}") from error
+        object.__setattr__(ticket, "_where", f"{path}: ")
+        return ticket
 
     def model(
         self,
@@ -142,8 +142,8 @@ class Ticket:
 
         Args:
             trained: whether it has the trained weights, or those that the ticket starts from.
-            make: the function that makes a network of one's own, if the recipe's name,
-                `package.module:function`, does not find it.
+            make: the function that makes a network of one's own: the recipe merely has its name,
+                and what a file names is not imported.
             keras: 2 for a model of tf_keras, 3 for one of Keras 3, where its pruned weights are
                 zero as well.
 
@@ -152,6 +152,7 @@ class Ticket:
                 counterpart in Keras 3.
         """
         from lth_tf.data import ImageInfo
+        from lth_tf.data.image_data import ImageFields
         from lth_tf.models import NETWORKS
         from lth_tf.models.keras_3 import to_keras_3
         from lth_tf.training.trainer import build_model
@@ -164,11 +165,13 @@ class Ticket:
                     f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, "
                     f"found {name}; {_WAY_OUT}"
                 )
-            shape, classes = (self._field("data", key) for key in ("image_shape", "classes"))
+            for key in ("image_shape", "classes"):
+                self._field("data", key)
+            data = reading.conform("metadata", self.metadata["data"], ImageFields, "data")
             # A ticket from before images could be standardised has neither.
-            channels = (self.metadata["data"].get(key) or () for key in ("mean", "deviation"))
-            info = ImageInfo(tuple(shape), classes, 0, 0, *map(tuple, channels))
-        model = build_model(Recipe.from_json(self.metadata["recipe"]), info, 0, make)
+            channels = (tuple(values or ()) for values in (data.mean, data.deviation))
+            info = ImageInfo(data.image_shape, data.classes, 0, 0, *channels)
+        model = build_model(self.recipe, info, 0, make)
         self.apply(model, trained)
         return to_keras_3(model) if keras == 3 else model
 

@@ -23,6 +23,8 @@ def check(masks: Arrays, weights: Arrays, trained: Arrays | None) -> None:
     """
     for name, array in weights.items():
         _check_number(f"{WEIGHTS}:{name}", array)
+    for name, array in (trained or {}).items():
+        _check_number(f"{TRAINED}:{name}", array)
     for name, mask in masks.items():
         _check_mask(name, mask, weights)
     _check_pruned(WEIGHTS, weights, masks)
@@ -54,6 +56,8 @@ def _check_number(tensor: str, array: np.ndarray) -> None:
             f"{tensor}: must be of float16, float32 or float64, or integers, "
             f"in the machine's byte order, found {dtype.str}"
         )
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"{tensor}: must have finite numbers only, but has others")
 
 
 def _check_mask(name: str, mask: np.ndarray, weights: Arrays) -> None:

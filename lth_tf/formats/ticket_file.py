@@ -4,13 +4,15 @@
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
-from lth_tf import files
+from lth_tf import files, reading
 from lth_tf.arrays import Arrays, checksum, flatten, nest
 from lth_tf.errors import UserError
 from lth_tf.pruning.packing import pack, unpack
@@ -19,7 +21,24 @@ FORMAT = 1
 MASK, WEIGHTS, TRAINED = TENSOR_GROUPS = ("mask", "weights", "trained")
 _PREFIXES = tuple(f"{group}:" for group in TENSOR_GROUPS)
 _KEY = "ticket"
-_FIELDS = {"format", "metadata", "tensors", "checksum"}
+_Checksum = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
+    """What a ticket's file says of a tensor."""
+
+    dtype: str
+    shape: Annotated[list[reading.Count], msgspec.Meta(max_length=32)]
+    sha256: _Checksum
+
+
+class _About(msgspec.Struct, forbid_unknown_fields=True):
+    """What a ticket's file says of itself."""
+
+    format: Annotated[int, msgspec.Meta(ge=1)]
+    metadata: dict[str, Any]
+    tensors: dict[str, _Tensor]
+    checksum: _Checksum
 
 
 def write(path: Path, groups: Mapping[str, Mapping[str, np.ndarray]], metadata: Any) -> None:
@@ -74,7 +93,7 @@ def read(path: Path) -> tuple[dict[str, Arrays], Any]:
     Raises:
         UserError: if the file is no ticket, damaged, or of a newer format; names the tensor.
     """
-    stored, texts = files.read_arrays(path)
+    stored, texts = reading.read_arrays(path)
     fields = _fields(texts)
     tensors = fields["tensors"]
     for name in stored:
@@ -104,7 +123,9 @@ def _restored(name: str, stored: np.ndarray, wanted: Mapping[str, Any]) -> np.nd
     shape, dtype = tuple(wanted["shape"]), wanted["dtype"]
     if _is_mask(name):
         # As `pack` makes them: eight weights to a byte.
-        _check_layout(name, stored, "uint8", (-(-int(np.prod(shape)) // 8),))
+        _check_layout(name, stored, "uint8", (-(-math.prod(shape) // 8),))
+        if dtype != "bool":
+            raise UserError(f"{name}: must be of bool, found {dtype}")
     else:
         _check_layout(name, stored, dtype, shape)
     if checksum({name: stored}) != wanted["sha256"]:
@@ -125,21 +146,17 @@ def _fields(texts: Mapping[str, str]) -> dict[str, Any]:
         raise UserError(
             f'must be a ticket that lth_tf wrote, but its metadata has no entry "{_KEY}"'
         )
-    try:
-        fields = json.loads(texts[_KEY])
-        found = fields["format"]
-        if found > FORMAT:
-            raise UserError(
-                f"must be of format {FORMAT} or older, found {found}; "
-                "it was written by a newer version of lth_tf"
-            )
-        whole = fields.keys() == _FIELDS and fields.pop("checksum") == _checksum(fields)
-    except UserError:
-        raise
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f'metadata: its entry "{_KEY}" must be whole JSON, but {error!r}') from None
-    if not whole:
-        raise UserError(f'metadata: its entry "{_KEY}" is not what was written (checksum differs)')
+    entry = f'metadata: its entry "{_KEY}"'
+    fields = reading.parsed_json(entry, texts[_KEY])
+    found = fields.get("format") if isinstance(fields, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise UserError(
+            f"must be of format {FORMAT} or older, found {found}; "
+            "it was written by a newer version of lth_tf"
+        )
+    reading.conform(entry, fields, _About)
+    if fields.pop("checksum") != _checksum(fields):
+        raise UserError(f"{entry} is not what was written (checksum differs)")
     return fields
 
 

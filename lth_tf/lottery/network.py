@@ -205,7 +205,27 @@ class Network:
             return {0: sum(kernel.size for kernel in self.kernels), self.experiment.rounds: left}
         scope = self.experiment.recipe.scope
         counts = masks.remaining_by_round(shapes, self.rates, scope, self.experiment.rounds)
+        self._check_ladder(counts)
         return dict(enumerate(counts))
+
+    def _check_ladder(self, counts: list[int]) -> None:
+        """Checks that each level is sparser than the one before, and that a network is left."""
+        rounds = self.experiment.rounds
+        last = next(
+            (level for level in range(rounds) if counts[level + 1] in (0, counts[level])), rounds
+        )
+        if last == rounds:
+            return
+        if last == 0 and counts[1]:
+            raise UserError(
+                "--prune_conv, --prune_dense, --prune_output, --prune_layers: must have a rate "
+                "that prunes a weight in a round; these prune none"
+            )
+        why = "has no weight left" if not counts[last + 1] else "has no weight less"
+        raise UserError(
+            f"--rounds={rounds}: must be at most {last} at these pruning rates; level {last + 1} "
+            f"{why}"
+        )
 
     def density(self, level: int) -> float:
         """The density at a level."""

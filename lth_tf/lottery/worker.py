@@ -135,8 +135,10 @@ class Worker:
         listener.started(training, self._network.density(training.level))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
-        initial, state = share(self._process_group, initial, read_state(checkpoint))
-        saving = self._saving(checkpoint, should_stop)
+        iterations = self._experiment.recipe.iterations
+        state = read_state(checkpoint, training.path, initial, iterations)
+        initial, state = share(self._process_group, initial, state)
+        saving = self._saving(training, checkpoint, should_stop)
         rows: list[MetricsRow] = []
         with TensorBoardLog(folder, self._experiment, training, self._network.metric) as log:
 
@@ -175,10 +177,15 @@ class Worker:
             KeyboardInterrupt: if any worker was asked to stop.
         """
         initial, state = share(self._process_group, None, None)
-        self._train(training, initial, lambda row: None, state, self._saving(None, should_stop))
+        self._train(
+            training, initial, lambda row: None, state, self._saving(training, None, should_stop)
+        )
 
-    def _saving(self, checkpoint: Path | None, should_stop: Callable[[], bool]) -> Saving:
-        return Saving(checkpoint, self._settings.checkpoint_every, should_stop, self._process_group)
+    def _saving(
+        self, training: Training, checkpoint: Path | None, should_stop: Callable[[], bool]
+    ) -> Saving:
+        every = self._settings.checkpoint_every
+        return Saving(checkpoint, every, should_stop, self._process_group, training.path)
 
     def _train(
         self,
@@ -200,7 +207,7 @@ class Worker:
                 initial, order, schedule, validation_rows, sample, on_row, state, saving, keep
             )
         except DivergedError as error:
-            raise DivergedError(f"{training.path}: {error}") from None
+            raise DivergedError(f"{training.path}: {error}{_likely_cause(recipe)}") from None
 
     def _result(self, training: Training, outcome: Trained) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
@@ -230,6 +237,20 @@ class Worker:
             search_iterations=search_iterations(training, self._experiment, self._store),
             test_accuracy_untrained=outcome.rows[0].test_accuracy,
         )
+
+
+def _likely_cause(recipe: Recipe) -> str:
+    """Says which of a recipe's settings are likely to have made a loss that is not finite."""
+    causes = []
+    if recipe.weight_decay > 0.1:
+        causes.append(f"--weight_decay={recipe.weight_decay:g} is large; set it to 1e-4 or so")
+    if recipe.precision == "mixed_float16":
+        causes.append("--precision=mixed_float16 overflows; set mixed_bfloat16 or float32")
+    if recipe.learning_rate > 0.5 or (recipe.optimizer == "adam" and recipe.learning_rate > 0.05):
+        causes.append(f"--learning_rate={recipe.learning_rate:g} is large; set a tenth of it")
+    if recipe.init_stddev > 0.5:
+        causes.append(f"--init_stddev={recipe.init_stddev:g} is large; set it to 0.1 or so")
+    return f". Here {'; '.join(causes)}" if causes else ""
 
 
 def training_sample(rows: np.ndarray, recipe: Recipe, generator: np.random.Generator) -> np.ndarray:

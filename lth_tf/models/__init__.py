@@ -19,14 +19,20 @@ The modules that register networks import TensorFlow inside functions only: the 
 their names.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lth_tf.errors import UserError
+from lth_tf.machine import memory
 from lth_tf.models.layers import UNIT, Initializers, Scaling
 from lth_tf.registry import Registry
 
 if TYPE_CHECKING:
     import tf_keras as keras
+
+_USUAL_WIDTH, _USUAL_VALUES, _USUAL_CLASSES = 4, 2**18, 10**4
+_COPIES = 4  # of the weights: themselves, the optimizer's two, and those of the best iteration
 
 # Builders, whose arguments are those of `build` but for the name, and with initialisers that have
 # the seed and the deviation.
@@ -61,5 +67,25 @@ def build(
     Raises:
         UserError: if there is no network of that name.
     """
-    init = Initializers(seed, init_stddev)
-    return NETWORKS[name](image_shape, classes, init, dropout, width, scaling)
+    make = NETWORKS[name]
+    arguments = (image_shape, classes, Initializers(seed, init_stddev), dropout, width, scaling)
+    if width > _USUAL_WIDTH or math.prod(image_shape) > _USUAL_VALUES or classes > _USUAL_CLASSES:
+        _check_memory(f"--model={name}, --width={width:g}", make, arguments)
+    return make(*arguments)
+
+
+def _check_memory(what: str, make: "Callable[..., keras.Model]", arguments: tuple) -> None:
+    """Checks that a network fits into memory, before any is taken for it.
+
+    Raises:
+        UserError: if it does not.
+    """
+    import tensorflow as tf
+
+    with tf.Graph().as_default():  # where weights have shapes only
+        weights = make(*arguments).count_params()
+    if _COPIES * 4 * weights > memory():
+        raise UserError(
+            f"{what}, images of {arguments[0]}: {weights:,} weights must fit into memory "
+            f"{_COPIES} times ({memory() / 2**30:,.0f} GiB)"
+        )

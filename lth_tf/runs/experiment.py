@@ -3,7 +3,7 @@
 import dataclasses
 import re
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, shortened
 from lth_tf.recipe import Recipe, digest
 from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
 
@@ -15,6 +15,9 @@ EARLY_BIRD = "early_bird"
 FROM_DENSE = (ONE_SHOT, EARLY_BIRD)  # prune the dense network to each level at once
 # And the mask schedules that prune while training.
 STRATEGIES = ("iterative", ONE_SHOT, AT_INIT, EARLY_BIRD)
+ARM_NAME = r"[^\W\d][\w-]{0,99}"
+_MOST = {"rounds": 10_000, "replicates": 10_000, "reinits": 1_000, "seed": 2**63 - 1}
+_MOST_TRAININGS = 100_000
 TRANSFER = "transfer"  # the strategy of a ticket that came from elsewhere: nothing is pruned
 
 
@@ -91,14 +94,31 @@ class Experiment:
         object.__setattr__(self, "arms", tuple(self.arms))
         fewest = {"rounds": int(self.is_transfer), "replicates": 1, "seed": 0, "reinits": 1}
         for name, least in fewest.items():
-            if getattr(self, name) < least:
-                raise UserError(f"--{name}={getattr(self, name)}: must be at least {least}")
+            value, most = getattr(self, name), _MOST[name]
+            if not least <= value <= most:
+                raise UserError(
+                    f"--{name}={shortened(str(value), 40)}: must be from {least} to {most:,}"
+                )
         allowed = (TRANSFER,) if self.ticket else strategies()
         if self.strategy not in allowed:
             raise UserError(f"--strategy={self.strategy}: must be one of {', '.join(allowed)}")
         if TICKET not in self.arms or len(set(self.arms)) < len(self.arms):
             raise UserError(
                 f"--arms={','.join(self.arms)}: must have {TICKET} among them, and each only once"
+            )
+        for arm in self.arms:
+            if not re.fullmatch(ARM_NAME, arm):
+                raise UserError(
+                    f"--arms={shortened(','.join(self.arms), 200)}: {shortened(arm, 40)!r} must be "
+                    f"an arm's name, as in {TICKET},reinit"
+                )
+        levels = 2 if self.is_transfer else 1 + self.rounds
+        trainings = self.replicates * levels * (1 + (len(self.arms) - 1) * self.reinits)
+        if trainings > _MOST_TRAININGS:
+            raise UserError(
+                f"--rounds={self.rounds}, --replicates={self.replicates}, "
+                f"--reinits={self.reinits}: must be at most {_MOST_TRAININGS:,} trainings "
+                f"together, found {trainings:,}"
             )
         if self.prunes_at_init and self.recipe.rewind != "0":
             raise UserError(

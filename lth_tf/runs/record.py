@@ -1,14 +1,19 @@
 """The record: experiment.json, which says what experiment a run directory holds."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from lth_tf import files
+import msgspec
+from msgspec import Meta
+
+from lth_tf import reading
 from lth_tf.data import ImageInfo, UserDataInfo
+from lth_tf.data.image_data import ImageFields
 from lth_tf.errors import UserError
-from lth_tf.metric import Metric
+from lth_tf.metric import Metric, known_direction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import EARLY_BIRD, Experiment
@@ -22,6 +27,60 @@ _ANOTHER = {
     "network": "the network is another: its layers' configuration, its own classes and functions, "
     "what it has adapted to, or its pretrained weights"
 }
+_Checksum = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+_Size = Annotated[int, Meta(ge=0, le=10**9)]
+
+
+class _Hardware(msgspec.Struct):
+    """What is known of the machine of a start."""
+
+    processor: str = ""
+    cores: int = 0
+    memory_gib: float = 0
+    gpus: list[str] = []
+
+
+class _Start(msgspec.Struct):
+    """What is known of a start; newer versions may know more."""
+
+    time: str = ""
+    flags: list[str] = []
+    settings: dict[str, str | float | bool | None] = {}
+    versions: dict[str, str] = {}
+    hardware: _Hardware | None = None
+    git_revision: str | None = None
+
+
+class _UserData(msgspec.Struct):
+    """What `UserDataInfo` has, in its bounds."""
+
+    train_size: _Size
+    test_size: _Size
+    validation_size: _Size
+    sha256: _Checksum
+
+
+class _Objective(msgspec.Struct):
+    """The loss and metric of a user's network."""
+
+    metric: str
+    higher_is_better: bool | None = None
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    """experiment.json, but for its recipe and the checksum of its own content."""
+
+    format: Annotated[int, Meta(ge=1)]
+    data: dict[str, Any]
+    strategy: str
+    rounds: int
+    replicates: int
+    arms: list[str]
+    reinits: int
+    seed: int
+    starts: Annotated[list[_Start], Meta(min_length=1)]
+    objective: dict[str, Any] = {}
+    ticket: _Checksum | None = None
 
 
 def describe(
@@ -51,23 +110,39 @@ def describe(
     return json.loads(json.dumps(fields))
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Reads experiment.json, its recipe with all fields that this version has.
+def read(path: Path) -> tuple[dict[str, Any], bool]:
+    """Reads experiment.json.
+
+    Returns:
+        Its fields, the recipe with all that this version has, and whether it has a checksum.
 
     Raises:
-        UserError: if it is damaged, or of another version.
+        UserError: if it is damaged, not what was written, or of another version.
     """
-    fields = files.read_json(path)
-    if fields.get("format", FORMAT + 1) > FORMAT:
+    fields = reading.read_json(path)
+    found = fields.get("format")
+    if isinstance(found, int) and found > FORMAT:
         raise UserError(
-            f"{path}: must be of format {FORMAT} or older, found {fields.get('format')}; "
+            f"{path}: must be of format {FORMAT} or older, found {found}; "
             "it was written by a newer version of lth_tf"
         )
+    has_checksum = reading.take_checksum(path, fields)
+    recipe = Recipe.from_json(fields.get("recipe"), path)
+    reading.conform(path, {k: v for k, v in fields.items() if k != "recipe"}, _Record)
+    data = fields["data"]
+    of_images = "image_shape" in data
+    reading.conform(path, data, ImageFields if of_images else _UserData, "data")
+    known = ImageInfo if of_images else UserDataInfo
+    if odd := data.keys() - {field.name for field in dataclasses.fields(known)}:
+        raise UserError(f"{path}: data.{min(odd)} must not be there")
+    if fields.get("objective"):
+        reading.conform(path, fields["objective"], _Objective, "objective")
+    fields = {**fields, "recipe": recipe.to_json()}
     try:
-        recipe = Recipe.from_json(fields["recipe"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: must be of this version of lth_tf, but {error}") from None
-    return {**fields, "recipe": recipe.to_json()}
+        experiment_of(fields)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return fields, has_checksum
 
 
 def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,3 +219,9 @@ def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
     """Returns how many kernel weights have masks; None where it was not recorded."""
     coverage = fields.get("objective", {}).get("coverage")
     return Coverage.from_json(coverage) if coverage else None
+
+
+def is_judged_by_share(fields: Mapping[str, Any]) -> bool:
+    """Says whether the columns of accuracies hold shares: the paper's accuracy, or Keras's."""
+    name = fields.get("objective", {}).get("metric", Metric().name)
+    return Metric(name).is_fraction and known_direction(name) is not None

@@ -3,8 +3,15 @@
 import csv
 import dataclasses
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from lth_tf.errors import UserError
+from lth_tf.reading import Count, conform, conform_row, read_table
 
 EARLY_STOP = "early_stop_iteration"
 AT_EARLY_STOP = "test_accuracy_at_early_stop"
@@ -38,6 +45,9 @@ METRICS = (
     "train_accuracy",
 )
 _AT = "test_accuracy_at_"
+_Level = Annotated[int, Meta(ge=0, le=10**6)]
+_Share = Annotated[float, Meta(ge=0, le=1)]
+_Seconds = Annotated[float, Meta(ge=0)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,23 +80,23 @@ class Result:
             likewise.
     """
 
-    replicate: int
-    level: int
+    replicate: _Level
+    level: _Level
     arm: str
-    density: float
-    remaining: int
-    early_stop_iteration: int
+    density: _Share
+    remaining: Count
+    early_stop_iteration: Count
     validation_loss_at_early_stop: float
     test_accuracy_at_early_stop: float
     test_accuracy_final: float
-    iterations: int
-    seconds: float
+    iterations: Count
+    seconds: _Seconds
     test_accuracy_at: dict[int, float]
-    layers: dict[str, tuple[int, int]]
+    layers: dict[str, tuple[Count, Count]]
     train_accuracy_at_early_stop: float | None = None
     train_accuracy_final: float | None = None
     validation_accuracy_at_early_stop: float | None = None
-    search_iterations: int | None = None
+    search_iterations: Count | None = None
     test_accuracy_untrained: float | None = None
 
     @property
@@ -95,15 +105,64 @@ class Result:
         return [name.removesuffix("/kernel") for name, (left, _) in self.layers.items() if not left]
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> "Result":
-        """Returns the result that result.json holds."""
-        values = {
-            field.name: fields.get(field.name) if field.name in NEWER else fields[field.name]
-            for field in dataclasses.fields(cls)
-        }
-        values["test_accuracy_at"] = {int(k): v for k, v in values["test_accuracy_at"].items()}
-        values["layers"] = {name: tuple(counts) for name, counts in values["layers"].items()}
-        return cls(**values)
+    def from_json(cls, fields: Mapping[str, Any], where: object = "the result") -> "Result":
+        """Returns the result that result.json holds.
+
+        Args:
+            fields: its fields.
+            where: the file, for messages.
+
+        Raises:
+            UserError: if a field is missing or wrong, or they do not fit each other.
+        """
+        result = conform(where, dict(fields), cls)
+        result.check(where)
+        return result
+
+    def check(self, where: object) -> None:
+        """Checks that its numbers fit each other.
+
+        Args:
+            where: the file, for messages.
+
+        Raises:
+            UserError: if they do not.
+        """
+        if self.early_stop_iteration > self.iterations:
+            raise UserError(
+                f"{where}: early_stop_iteration must be at most iterations, {self.iterations:,}, "
+                f"found {self.early_stop_iteration:,}"
+            )
+        for name, (left, size) in self.layers.items():
+            if left > size:
+                raise UserError(
+                    f"{where}: layers.{name} must keep at most {size:,}, found {left:,}"
+                )
+        total = sum(size for _, size in self.layers.values())
+        left = sum(left for left, _ in self.layers.values())
+        if total and left != self.remaining:
+            raise UserError(
+                f"{where}: remaining must be the sum of layers, {left:,}, found {self.remaining:,}"
+            )
+        if total and not math.isclose(self.density, left / total, abs_tol=1e-9):
+            raise UserError(
+                f"{where}: density must be {left:,} / {total:,}, found {self.density:g}"
+            )
+
+    def check_shares(self, where: object) -> None:
+        """Checks that its accuracies are shares; not asked of another metric.
+
+        Args:
+            where: the file, for messages.
+
+        Raises:
+            UserError: if one is not.
+        """
+        named = {f"test_accuracy_at.{mark}": v for mark, v in self.test_accuracy_at.items()}
+        named |= {name: value for name, value in vars(self).items() if "accuracy" in name}
+        for name, value in named.items():
+            if isinstance(value, float | int) and not 0 <= value <= 1:
+                raise UserError(f"{where}: {name} must be from 0 to 1, found {value:g}")
 
 
 def at_mark(mark: int) -> str:
@@ -123,26 +182,43 @@ def results_csv(results: Sequence[Result]) -> str:
     return csv_text([*COLUMNS, *map(at_mark, marks), *NEWER], rows)
 
 
-def results_of_csv(text: str) -> list[Result]:
+def read_results_csv(path: Path) -> list[Result]:
     """Returns the results that `results_csv` wrote, but for what is left of each layer.
 
     Raises:
-        KeyError, TypeError, ValueError: if the text is something else.
+        UserError: if the file is something else, or has a training twice.
     """
-    return [_result_of(row) for row in csv.DictReader(io.StringIO(text))]
+    rows = read_table(path, frozenset(COLUMNS))
+    results = [_result_of(f"{path}: row {number}", row) for number, row in enumerate(rows, 2)]
+    trainings = [(result.replicate, result.level, result.arm) for result in results]
+    if len(set(trainings)) < len(trainings):
+        raise UserError(f"{path}: must have each training only once")
+    return results
 
 
-def _result_of(row: Mapping[str, str]) -> Result:
-    types = {field.name: field.type for field in dataclasses.fields(Result)}
-    values: dict[str, Any] = {name: types[name](row[name]) for name in COLUMNS}
-    values.update(
-        (name, int(row[name]) if name == SEARCH else float(row[name]))
-        for name in NEWER
-        if row.get(name)
-    )
+def _result_of(where: str, row: Mapping[str, str]) -> Result:
+    if blank := [name for name in COLUMNS if row[name] == ""]:
+        raise UserError(f"{where}: {blank[0]} must not be blank")
     marks = {name.removeprefix(_AT): value for name, value in row.items() if name.startswith(_AT)}
-    at = {int(mark): float(value) for mark, value in marks.items() if value and mark.isdecimal()}
-    return Result(**values, test_accuracy_at=at, layers={})
+    marks = {mark: value for mark, value in marks.items() if mark.isdecimal() and value}
+    texts = {name: row.get(name, "") for name in (*COLUMNS, *NEWER)}
+    plain = conform_row(where, texts, _Row)
+    at = conform_row(where, marks, dict[int, float])
+    result = Result(**dataclasses.asdict(plain), test_accuracy_at=at, layers={})
+    result.check(where)
+    return result
+
+
+_Row = dataclasses.make_dataclass(
+    "_Row",
+    [
+        (field.name, field.type, dataclasses.field(default=field.default))
+        if field.name in NEWER
+        else (field.name, field.type)
+        for field in dataclasses.fields(Result)
+        if field.name not in ("test_accuracy_at", "layers")
+    ],
+)
 
 
 def metrics_csv(rows: Iterable[Any]) -> str:

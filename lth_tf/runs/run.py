@@ -1,6 +1,5 @@
 """Curves: run directories as the report reads them, finished or not, or as they are published."""
 
-import csv
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -8,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lth_tf import reading
 from lth_tf.data import ImageInfo, UserDataInfo
-from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.runs import record
@@ -89,21 +88,15 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
 def _read_run(folder: Path) -> Run:
     store = Store(folder)
-    try:
-        return Run(
-            name=folder.name,
-            store=store,
-            experiment=store.experiment(),
-            data=store.data(),
-            metric=store.metric(),
-            starts=store.experiment_json()["starts"],
-            results=store.published_results()
-            if store.is_published
-            else [store.result(training) for training in store.finished()],
-        )
-    except (KeyError, TypeError) as error:
-        path = folder / "experiment.json"
-        raise UserError(f"{path}: must be of this version of lth_tf, but {error}") from None
+    return Run(
+        name=folder.name,
+        store=store,
+        experiment=store.experiment(),
+        data=store.data(),
+        metric=store.metric(),
+        starts=store.experiment_json()["starts"],
+        results=store.published_results() if store.is_published else store.results(),
+    )
 
 
 def read_curve(store: Store, training: Training, column: str) -> dict[int, float]:
@@ -117,13 +110,7 @@ def read_curve(store: Store, training: Training, column: str) -> dict[int, float
     Raises:
         UserError: if the file is missing or damaged.
     """
-    path = store.path(training) / "metrics.csv"
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            rows = [(row["iteration"], row[column]) for row in csv.DictReader(file)]
-        return {int(iteration): float(value) for iteration, value in rows if value}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: must be the training's metrics, but {error}; "
-            "remove its folder to train it again"
-        ) from None
+    path = store.metrics_path(training)
+    rows = reading.read_table(path, frozenset(("iteration", column)))
+    texts = {row["iteration"]: row[column] for row in rows}
+    return reading.conform_row(path, texts, dict[reading.Count, float])

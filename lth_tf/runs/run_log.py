@@ -55,7 +55,7 @@ def run_log(log_file: Path, console: Console) -> Iterator[None]:
     """
     logger = logging.getLogger("lth_tf")
     with files.writing(log_file):
-        to_file = _FileHandler(log_file)
+        to_file = _FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = (to_file, _ConsoleHandler(console))
     before = logger.level, logger.propagate

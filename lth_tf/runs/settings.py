@@ -2,8 +2,10 @@
 
 import dataclasses
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, shortened
 from lth_tf.machine import usable_cores
+
+_RANGES = {"jobs": (1, 256), "threads": (0, 1_024), "checkpoint_every": (0, 10**9)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Settings:
         return max(1, usable_cores() // self.jobs)
 
     def __post_init__(self) -> None:
-        for name, least in (("jobs", 1), ("threads", 0), ("checkpoint_every", 0)):
+        for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            if value < least:
-                raise UserError(f"--{name}={value:g}: must be at least {least}")
+            if not least <= value <= most:
+                raise UserError(
+                    f"--{name}={shortened(str(value), 40)}: must be from {least} to {most:,}"
+                )
         if self.jobs > 1 and self.distribution != "none":
             raise UserError(
                 f"--jobs={self.jobs}: must be 1 with --distribution={self.distribution}, which "

@@ -2,25 +2,59 @@
 
 import json
 import logging
+import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import filelock
 import numpy as np
+from msgspec import Meta
 
-from lth_tf import files
+from lth_tf import files, reading
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
 from lth_tf.metric import Metric
 from lth_tf.pruning import packing
-from lth_tf.runs import record
-from lth_tf.runs.experiment import Experiment, Training
-from lth_tf.runs.results import Result, results_csv, results_of_csv
+from lth_tf.runs import record, stored_arrays
+from lth_tf.runs.experiment import ARM_NAME, TICKET, Experiment, Training
+from lth_tf.runs.results import Result, read_results_csv, results_csv
 
 _log = logging.getLogger(__name__)
+_LEFT_OUT = " It is left out."
+EXPERIMENT, RESULT, LOG, LOCK = "experiment.json", "result.json", "run.log", ".lock"
+# What a run directory may have before it says what experiment it holds.
+_BEFORE = re.compile(rf"\.lock|{LOG}|job_\d+\.log|ticket\.safetensors")
+# What the program writes in a training's folder: nothing else there is its to remove.
+_OF_TRAINING = re.compile(
+    r"metrics\.csv|result\.json|saved_model|events\.out\.tfevents\..*|"
+    r"(weights|masks|initial|rewind|search|early_bird|optimizer|checkpoint)\.safetensors"
+)
+_PATH = re.compile(rf"replicate_(\d{{2,6}})/level_(\d{{2,6}})/({ARM_NAME})")
+
+
+_Checksums = dict[str, Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]]
+
+
+class MisplacedError(UserError):
+    """A training's folder has another training's result."""
+
+
+class _Finished(NamedTuple):
+    """What a training's result.json says.
+
+    Attributes:
+        state: of the file that it was read from: another has another.
+        result: what came of the training.
+        checksums: of its other files, by name.
+    """
+
+    state: tuple[int, ...]
+    result: Result
+    checksums: dict[str, str]
 
 
 class Store:
@@ -32,14 +66,24 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._record: tuple[tuple[int, ...], dict[str, Any]] | None = None
+        self._results: dict[Training, _Finished] = {}
+        self._warned: dict[str, None] = {}
+
+    @property
+    def left_out(self) -> list[str]:
+        """What `finished` has left out so far, and why, in sentences."""
+        return [text for text in self._warned if text.endswith(_LEFT_OUT)]
 
     def lock(self) -> filelock.BaseFileLock:
         """Makes the folder and takes its lock, which ends with the process.
 
         Raises:
-            UserError: if another process has it, or the folder cannot be written.
+            UserError: if another process has it, the folder cannot be written, or it is there and
+                no run directory: what is in it is somebody else's.
         """
-        lock = filelock.FileLock(self.folder / ".lock")
+        self._check_ours()
+        lock = filelock.FileLock(self.folder / LOCK)
         with files.writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -50,6 +94,20 @@ class Store:
                     "wait for it, or give this one another --name"
                 ) from None
         return lock
+
+    def _check_ours(self) -> None:
+        """Checks that a folder is a run directory, or empty, or not there."""
+        if not os.path.lexists(self.folder) or os.path.lexists(self.folder / EXPERIMENT):
+            return
+        with files.writing(self.folder):
+            names = sorted(os.listdir(self.folder))
+        left = {path.name for path, _ in files.leftovers(self.folder)}
+        others = [name for name in names if name not in left and not _BEFORE.fullmatch(name)]
+        if others:
+            raise UserError(
+                f"{self.folder}: must be a run directory, or not be there, but it has {others[0]} "
+                f"and no {EXPERIMENT}; give another --runs_dir or --name"
+            )
 
     def begin(
         self,
@@ -73,11 +131,12 @@ class Store:
             UserError: if the directory holds another experiment; names each field that differs.
         """
         fields = record.describe(experiment, data, start, objective)
-        path = self.folder / "experiment.json"
-        if path.exists() and (self._has_begun or self.is_published):
-            fields = record.continued(self.folder, self.experiment_json(), fields)
+        path = self.folder / EXPERIMENT
+        known = self.experiment_json() if os.path.lexists(path) else None
+        if known and (self._has_begun or self.is_published):
+            fields = record.continued(self.folder, known, fields)
         self._clear_up()
-        files.write_text(path, json.dumps(fields, indent=1) + "\n")
+        files.write_json(path, fields)
 
     @property
     def _has_begun(self) -> bool:
@@ -89,12 +148,19 @@ class Store:
         """Returns experiment.json, its recipe with all fields that this version has.
 
         Raises:
-            UserError: if it is missing, damaged, or of a newer version.
+            UserError: if it is missing, damaged, not what was written, or of a newer version.
         """
-        path = self.folder / "experiment.json"
-        if not path.exists():
-            raise UserError(f"{self.folder}: must be a run directory, but has no experiment.json")
-        return record.read(path)
+        path = self.folder / EXPERIMENT
+        if not os.path.lexists(path):
+            with files.reading_folder(self.folder):
+                os.stat(path)
+        state = _state(path)
+        if self._record is None or self._record[0] != state:
+            fields, has_checksum = record.read(path)
+            if not has_checksum:
+                self._warn_unchecked()
+            self._record = state, fields
+        return self._record[1]
 
     def experiment(self) -> Experiment:
         """Returns the experiment that the directory holds.
@@ -118,7 +184,7 @@ class Store:
         try:
             return record.metric_of(self.experiment_json())
         except UserError as error:
-            path = self.folder / "experiment.json"
+            path = self.folder / EXPERIMENT
             raise UserError(f'{path}: needs "higher_is_better" in "objective": {error}') from None
 
     @property
@@ -132,7 +198,7 @@ class Store:
         Raises:
             UserError: see `ticket`.
         """
-        if self.ticket_path.exists():
+        if os.path.lexists(self.ticket_path):
             self.ticket()
         else:
             ticket.save(self.ticket_path)
@@ -159,13 +225,18 @@ class Store:
         return self.folder / training.path
 
     def clear(self, training: Training) -> Path:
-        """Empties the folder of a training that did not finish, but for its checkpoint."""
+        """Removes what a training that did not finish left in its folder, but for its checkpoint.
+
+        Files that this program does not write are the user's, and stay.
+        """
         folder = self.path(training)
         with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            for path in folder.iterdir():
-                if path != self.checkpoint(training):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            left = {path for path, _ in files.leftovers(folder)}
+            for path in list(folder.iterdir()):
+                is_ours = path in left or _OF_TRAINING.fullmatch(path.name)
+                if is_ours and path != self.checkpoint(training):
+                    _remove(path)
         return folder
 
     def checkpoint(self, training: Training) -> Path:
@@ -173,8 +244,15 @@ class Store:
         return self.path(training) / "checkpoint.safetensors"
 
     def is_done(self, training: Training) -> bool:
-        """Says whether a training is complete."""
-        return (self.path(training) / "result.json").exists()
+        """Says whether a training is complete.
+
+        Raises:
+            UserError: if what stands in its folder is damaged, or another training's.
+        """
+        if not os.path.lexists(self.path(training) / RESULT):
+            return False
+        self.result(training)
+        return True
 
     def write_arrays(self, training: Training, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes a training's arrays as `name`.safetensors.
@@ -196,7 +274,16 @@ class Store:
         Raises:
             UserError: if the file is missing or not what it was when the training ended.
         """
-        return files.read_arrays(self._checked(training, f"{name}.safetensors"))[0]
+        path = self._checked(training, f"{name}.safetensors")
+        arrays = reading.read_arrays(path)[0]
+        layers = self.result(training).layers
+        if name in stored_arrays.OF_WEIGHTS:
+            stored_arrays.check_weights(path, arrays, layers)
+        else:
+            reading.require_finite(path, arrays)
+        if name == "weights":
+            stored_arrays.check_pruned(path, arrays, self.read_masks(training))
+        return arrays
 
     def write_masks(self, training: Training, masks: Mapping[str, np.ndarray]) -> None:
         """Writes a training's masks, bit-packed, with their shapes beside them.
@@ -216,9 +303,19 @@ class Store:
         Raises:
             UserError: if the file is missing or not what it was when the training ended.
         """
-        packed, metadata = files.read_arrays(self._checked(training, "masks.safetensors"))
-        shapes = json.loads(metadata["shapes"])
-        return {name: packing.unpack(packed[name], tuple(shape)) for name, shape in shapes.items()}
+        masks = self._masks(training)
+        if training.kind == TICKET and training.level > 1:
+            parent = self.experiment().parent(training)
+            if parent and parent.kind == TICKET and self.is_done(parent):
+                path = self.path(training) / "masks.safetensors"
+                stored_arrays.check_nested(path, masks, self._masks(parent))
+        return masks
+
+    def _masks(self, training: Training) -> dict[str, np.ndarray]:
+        path = self._checked(training, "masks.safetensors")
+        return stored_arrays.masks_of(
+            path, *reading.read_arrays(path), self.result(training).layers
+        )
 
     def finish(self, training: Training, result: Result) -> None:
         """Writes result.json, with checksums of the training's files: it is complete now.
@@ -228,32 +325,59 @@ class Store:
             result: what came of it.
         """
         folder, checkpoint = self.path(training), self.checkpoint(training)
-        lasting = (path for path in sorted(folder.iterdir()) if path != checkpoint)
         checksums = {}
-        for path in lasting:
-            files.sync(path)  # TensorBoard's may not be on the disk yet
-            checksums[path.name] = files.sha256(path)
+        for path in sorted(folder.iterdir()):
+            is_ours = _OF_TRAINING.fullmatch(path.name) and path.name != RESULT
+            if is_ours and path != checkpoint and not path.is_dir():
+                files.sync(path)  # TensorBoard's may not be on the disk yet
+                checksums[path.name] = reading.sha256(path)
         fields = {**vars(result), "checksums": checksums}
-        files.write_text(folder / "result.json", json.dumps(fields, indent=1) + "\n")
+        files.write_json(folder / RESULT, fields)
         checkpoint.unlink(missing_ok=True)
 
     def result(self, training: Training) -> Result:
         """Returns a finished training's result.
 
         Raises:
-            UserError: if result.json is missing or damaged.
+            UserError: if result.json is missing, damaged, not what was written, or another
+                training's.
         """
-        path = self.path(training) / "result.json"
+        return self._finished(training).result
+
+    def _finished(self, training: Training) -> _Finished:
+        path = self.path(training) / RESULT
+        state = _state(path)
+        known = self._results.get(training)
+        if known is None or known.state != state:
+            known = self._results[training] = _Finished(state, *self._read_result(path))
+        result = known.result
+        if (result.replicate, result.level, result.arm) != tuple(vars(training).values()):
+            found = Training(result.replicate, result.level, result.arm)
+            raise MisplacedError(f"{path}: is the result of {found.path}")
+        return known
+
+    def _read_result(self, path: Path) -> tuple[Result, dict[str, str]]:
+        fields = reading.read_json(path)
         try:
-            return Result.from_json(files.read_json(path))
-        except KeyError as error:
-            raise UserError(f"{path}: must have the field {error}; remove the folder") from None
+            if not reading.take_checksum(path, fields):
+                self._warn_unchecked()
+        except UserError as error:
+            raise UserError(f"{error}; remove its folder to train it again") from None
+        checksums = reading.conform(path, fields.pop("checksums", None), _Checksums, "checksums")
+        result = Result.from_json(fields, path)
+        if record.is_judged_by_share(self.experiment_json()):
+            result.check_shares(path)
+        return result, checksums
 
     def update_results(self) -> list[Result]:
         """Writes results.csv anew from every result.json there is; returns the results."""
-        results = [self.result(training) for training in self.finished()]
+        results = self.results()
         files.write_text(self.folder / "results.csv", results_csv(results))
         return results
+
+    def results(self) -> list[Result]:
+        """Returns the results of all finished trainings, in order; see `finished`."""
+        return [self.result(training) for training in self.finished()]
 
     @property
     def is_published(self) -> bool:
@@ -268,22 +392,76 @@ class Store:
             UserError: if it is damaged.
         """
         path = self.folder / "results.csv"
-        try:
-            return results_of_csv(path.read_text(encoding="utf-8"))
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: must have the columns of a run's, but {error}") from None
+        results = read_results_csv(path)
+        if record.is_judged_by_share(self.experiment_json()):
+            for result in results:
+                result.check_shares(path)
+        return results
 
     def finished(self) -> list[Training]:
-        """Lists the finished trainings in order."""
-        found = self.folder.glob("replicate_*/level_*/*/result.json")
-        return sorted(_training(path.parent) for path in found)
+        """Lists the finished trainings in order.
+
+        Folders of other names, those of another training's result and those that may not be read
+        are left out, with a warning.
+
+        Raises:
+            UserError: if a result is damaged.
+        """
+        found = []
+        for training in self._folders():
+            try:
+                if self.is_done(training):
+                    found.append(training)
+            except (MisplacedError, reading.UnreadableError) as error:
+                self._warn(f"{error}.{_LEFT_OUT}")
+        return sorted(found)
+
+    def _folders(self) -> Iterator[Training]:
+        """Yields the trainings that have a folder."""
+        for path in (path for folder in self._inside(self.folder) for path in self._inside(folder)):
+            for folder in self._inside(path):
+                name = folder.relative_to(self.folder).as_posix()
+                known = _PATH.fullmatch(name)
+                training = known and Training(int(known[1]), int(known[2]), known[3])
+                if training and training.path == name:
+                    yield training
+                elif os.path.lexists(folder / RESULT):
+                    self._warn(f"{folder}: must be named as in level_07/ticket.{_LEFT_OUT}")
+
+    def _inside(self, folder: Path) -> list[Path]:
+        """Lists the folders of replicates in a run's, of levels in theirs, of arms in theirs."""
+        depth = len(folder.relative_to(self.folder).parts)
+        prefix = ("replicate_", "level_", "")[depth]
+        try:
+            with os.scandir(folder) as there:
+                return [
+                    folder / entry.name
+                    for entry in there
+                    if entry.name.startswith(prefix) and not entry.name.startswith(".")
+                    if entry.is_dir()
+                ]
+        except OSError as error:
+            if depth:
+                self._warn(f"{folder}: cannot be read ({error.strerror}).{_LEFT_OUT}")
+            return []
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned[text] = None
+            _log.warning(text)
+
+    def _warn_unchecked(self) -> None:
+        self._warn(
+            f"{self.folder}: has files from before {EXPERIMENT} and {RESULT} had checksums of "
+            "their own: whether somebody has edited them cannot be told"
+        )
 
     def _clear_up(self) -> None:
         """Removes what a process left that was killed while it wrote or tidied."""
         finished = self.finished()
         for folder in (self.folder, *map(self.path, finished)):
             for path, _ in list(files.leftovers(folder)):
-                if path.is_file():  # nobody else writes files here
+                if not path.is_dir():  # nobody else writes files here
                     path.unlink()
                 elif files.is_abandoned(path):
                     shutil.rmtree(path)
@@ -296,17 +474,38 @@ class Store:
             raise UserError(
                 f"{path}: was not published with the run; the command in experiment.json trains it"
             )
-        if not path.exists():
+        if not os.path.lexists(path):
             raise UserError(f"{path}: is missing; remove its folder to train it again")
-        expected = files.read_json(path.with_name("result.json"))["checksums"].get(name)
-        if files.sha256(path) != expected:
+        if reading.sha256(path) != self._finished(training).checksums.get(name):
             raise UserError(
                 f"{path}: is not what the training wrote (its checksum differs); "
                 "remove its folder to train it again"
             )
         return path
 
+    def metrics_path(self, training: Training) -> Path:
+        """Returns the path of a finished training's metrics.csv.
 
-def _training(folder: Path) -> Training:
-    level, replicate = folder.parent.name, folder.parent.parent.name
-    return Training(int(replicate.split("_")[1]), int(level.split("_")[1]), folder.name)
+        Raises:
+            UserError: if it is missing or not what the training wrote.
+        """
+        return self._checked(training, "metrics.csv")
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Returns what tells whether a file was replaced or changed.
+
+    Raises:
+        UserError: if it is not there, or is none.
+    """
+    with reading.opened(path) as file:
+        found = os.fstat(file.fileno())
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, a link (not what it leads to) or a folder."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -6,12 +6,14 @@ the options that it was computed with, notes, and of which results of the run.
 
 import dataclasses
 import functools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from lth_tf import files
+import msgspec
+
+from lth_tf import files, reading
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.render import Drawn, render
@@ -25,6 +27,15 @@ from lth_tf.studies.rows import read_rows, rows_csv
 from lth_tf.studies.study import Study
 
 FOLDER = "studies"  # inside a run directory
+
+
+class _About(msgspec.Struct, forbid_unknown_fields=True):
+    """study.json."""
+
+    study: str = ""
+    options: dict[str, Any] = {}
+    results: str = ""
+    notes: list[str] = []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Finding:
             "results": self.results,
             "notes": list(self.notes),
         }
-        files.write_text(about_path, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+        files.write_json(about_path, about)
 
 
 def findings_of(run: Run) -> Iterator[Finding]:
@@ -119,7 +130,7 @@ def finding_of(run: Run, study: type[Study]) -> Finding | None:
     places = [folder_of(run, study), *([study.former_folder] if study.former_folder else [])]
     for place in places:
         folder = run.store.folder / place
-        if (folder / f"{study.name}.csv").exists():
+        if os.path.lexists(folder / f"{study.name}.csv"):
             return _read(folder, study)
     return None
 
@@ -147,18 +158,23 @@ def results_digest(run: Run) -> str:
 
 def _read(folder: Path, study: type[Study]) -> Finding:
     path = folder / "study.json"
-    about: Mapping[str, Any] = files.read_json(path) if path.exists() else {}
-    options = about.get("options", {})
+    about = _About()
+    if os.path.lexists(path):
+        fields = reading.read_json(path)
+        reading.take_checksum(path, fields)
+        about = reading.conform(path, fields, _About)
+    options = about.options
     if unknown := options.keys() - study.options().keys():
         raise UserError(
             f"{path}: must have options of {study.name}, but has {', '.join(sorted(unknown))}; "
             "remove its folder and ask again"
         )
-    lists = {name: tuple(value) for name, value in options.items() if isinstance(value, list)}
+    types = study.options()
+    values = {name: reading.conform(path, v, types[name], name) for name, v in options.items()}
     return Finding(
-        study=study(**{**options, **lists}),
+        study=study(**values),
         rows=read_rows(folder / f"{study.name}.csv", study.row),
-        notes=about.get("notes", ()),
-        results=about.get("results", ""),
+        notes=about.notes,
+        results=about.results,
         folder=folder,
     )

@@ -1,13 +1,14 @@
 """Rows of a study as CSV: dataclasses of texts, numbers, None, and tuples of them."""
 
-import csv
 import dataclasses
+import math
 import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, shortened
+from lth_tf.reading import read_table
 from lth_tf.runs.results import csv_text
 
 _T = TypeVar("_T")
@@ -31,16 +32,16 @@ def read_rows(path: Path, row: type[_T]) -> list[_T]:
     """
     expected = get_type_hints(row)
     try:
-        with open(path, encoding="utf-8", newline="") as file:
-            found = [
-                row(**{name: value_of(cells[name], expected[name]) for name in expected})
-                for cells in csv.DictReader(file)
-            ]
+        found = [
+            row(**{name: value_of(cells[name], expected[name]) for name in expected})
+            for cells in read_table(path, frozenset(expected))
+        ]
         if not found:
             raise ValueError("it has no rows")
-    except (OSError, KeyError, TypeError, AttributeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
         raise UserError(
-            f"{path}: must be what a study of this version wrote, but {error}; remove its folder "
+            f"{path}: must be what a study of this version wrote, but {reason}; remove its folder "
             "and ask again"
         ) from None
     return found
@@ -65,13 +66,18 @@ def value_of(text: str, kind: Any, between: str = " ") -> Any:
         return tuple(value_of(part, get_args(kind)[0]) for part in parts)
     if kind is bool:
         if text.lower() not in ("true", "false"):
-            raise ValueError(f"{text!r} must be true or false")
+            raise ValueError(f"{shortened(text, 80)!r} must be true or false")
         return text.lower() == "true"
     try:
-        return kind(text)
+        if kind is int and len(text) > 18:
+            raise ValueError("no number of this program has so many digits")
+        value = kind(text)
+        if isinstance(value, float) and math.isinf(value):
+            raise ValueError("an infinite number")
+        return value
     except ValueError:
         what = {int: "a whole number", float: "a number"}.get(kind, kind.__name__)
-        raise ValueError(f"{text!r} must be {what}") from None
+        raise ValueError(f"{shortened(text, 80)!r} must be {what}") from None
 
 
 def _cell(value: Any) -> Any:

@@ -29,12 +29,14 @@ class Saving:
         every: seconds between two checkpoints.
         should_stop: says whether the training is to keep its state and stop.
         process_group: the workers that train together, and must keep their state together.
+        training: the training's name, by which its state is known.
     """
 
     path: Path | None
     every: float
     should_stop: Callable[[], bool]
     process_group: ProcessGroup
+    training: str = ""
 
 
 class Resume(keras.callbacks.Callback):
@@ -131,4 +133,4 @@ class Checkpoint(keras.callbacks.Callback):
         seconds = time.monotonic() - self._began
         state = State(iteration, seconds, self._measure.rows, self._measure.best, arrays)
         if self._saving.path:
-            write_state(self._saving.path, state)
+            write_state(self._saving.path, state, self._saving.training)

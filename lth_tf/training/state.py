@@ -7,21 +7,45 @@ of examples and all other randomness are functions of the iteration and need not
 import dataclasses
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from lth_tf import files
+import msgspec
+import numpy as np
+
+from lth_tf import files, reading
 from lth_tf.arrays import Arrays, checksum, flatten, nest
 from lth_tf.errors import UserError
+from lth_tf.reading import Count
+from lth_tf.training.initial_state import InitialState
 from lth_tf.training.measure import MetricsRow
 
 _log = logging.getLogger(__name__)
-_FORMAT = "2"
-_READ = ("1", _FORMAT)  # format 1 has no masks, which did not change, and no loss scale
+_FORMAT = "3"
+# Format 1 has no masks, which did not change, and no loss scale; 1 and 2 do not say whose they are.
+_READ = ("1", "2", _FORMAT)
 # What is kept at an iteration or drawn on the way, and a group of arrays each in checkpoints.
 KEPT = ("rewind", "search", "early_bird")
 ARRAY_GROUPS = ("weights", "best", "optimizer", "masks", *KEPT)
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    """What a checkpoint says besides its arrays; see `State`."""
+
+    iteration: Count
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+    best: Count
+    rows: Annotated[list[MetricsRow], msgspec.Meta(min_length=1)]
+
+
+class _Texts(msgspec.Struct):
+    """The metadata of a checkpoint."""
+
+    state: str
+    checksum: str
+    training: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,40 +84,80 @@ class State:
         return cls(**{**record, "rows": rows}, arrays=arrays)
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: State, training: str = "") -> None:
     """Writes a checkpoint.
 
     Args:
         path: the file.
         state: what it holds.
+        training: the name of the training that it is of.
     """
     arrays = flatten(state.arrays)
     text = json.dumps(state.record())
-    metadata = {"format": _FORMAT, "state": text, "checksum": checksum(arrays, text)}
+    whole = checksum(arrays, text + training)
+    metadata = {"format": _FORMAT, "state": text, "training": training, "checksum": whole}
     files.write_arrays(path, arrays, metadata)
 
 
-def read_state(path: Path) -> State | None:
+def read_state(
+    path: Path, training: str = "", initial: InitialState | None = None, iterations: int = 10**9
+) -> State | None:
     """Reads a checkpoint.
 
     Args:
         path: the file.
+        training: the name of the training that it must be of.
+        initial: what that training starts from, whose weights have the names and shapes that the
+            state's must have.
+        iterations: the training's length.
 
     Returns:
-        The state, or None if there is no file or (logged) it is damaged: the training then starts
-        anew.
+        The state, or None if there is no file or (logged) it is damaged or another training's: the
+        training then starts anew.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     try:
-        arrays, metadata = files.read_arrays(path)
-        found = metadata.get("format")
-        if found not in _READ:
-            raise UserError(f"{path}: must be of format {_FORMAT} or older, found {found}")
-        text = metadata["state"]
-        if metadata["checksum"] != checksum(arrays, text):
-            raise UserError(f"{path}: is not what was written (its checksum differs)")
+        state = _read(path, training)
+        if state.iteration >= iterations or state.best >= len(state.rows):
+            raise UserError(f"{path}: must be of an iteration before {iterations:,}")
+        if initial:
+            _check_fits(path, state.arrays, initial)
     except UserError as error:
         _log.warning("%s; this training starts anew", error)
         return None
-    return State.of(json.loads(text), nest(arrays, ARRAY_GROUPS))
+    return state
+
+
+def _read(path: Path, training: str) -> State:
+    arrays, metadata = reading.read_arrays(path)
+    found = metadata.get("format")
+    if found not in _READ:
+        raise UserError(f"{path}: must be of format {_FORMAT} or older, found {found}")
+    texts = reading.conform(path, metadata, _Texts, "metadata")
+    if texts.checksum != checksum(arrays, texts.state + texts.training):
+        raise UserError(f"{path}: is not what was written (its checksum differs)")
+    if found == _FORMAT and texts.training != training:
+        raise UserError(f"{path}: must be of {training}, found one of {texts.training}")
+    record = reading.parsed_json(path, texts.state)
+    reading.conform(path, record, _Record, "state")
+    if odd := [name for name in arrays if name.partition(":")[0] not in ARRAY_GROUPS]:
+        raise UserError(f"{path}: {odd[0]} must not be there")
+    reading.require_finite(path, arrays)
+    return State.of(record, nest(arrays, ARRAY_GROUPS))
+
+
+def _check_fits(path: Path, arrays: dict[str, Arrays], initial: InitialState) -> None:
+    """Checks that a state's arrays have the names and shapes of what its training starts from."""
+    wanted = {name: np.shape(weight) for name, weight in initial.weights.items()}
+    packed = {name: (-(-mask.size // 8),) for name, mask in initial.masks.items()}
+    for group, shapes in (("weights", wanted), ("best", wanted), ("masks", packed)):
+        found = {name: array.shape for name, array in arrays[group].items()}
+        if found != shapes and (found or group != "masks"):
+            odd = sorted(
+                name for name in {**found, **shapes} if found.get(name) != shapes.get(name)
+            )
+            raise UserError(
+                f"{path}: {group}:{odd[0]} must have shape {shapes.get(odd[0])}, found "
+                f"{found.get(odd[0])}"
+            )

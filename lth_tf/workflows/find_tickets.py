@@ -15,7 +15,7 @@ from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.data import UserData
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
-from lth_tf.importing import name_of
+from lth_tf.importing import allow, name_of
 from lth_tf.lottery.inputs import Inputs, fitted
 from lth_tf.lottery.opened_run import OpenedRun, open_run
 from lth_tf.lottery.tickets import ticket
@@ -216,6 +216,7 @@ def find_tickets(
         metric=metric,
         pretrained=_by_name(initial_weights),
     )
+    allow(name_of(model_fn))
     recipe = (recipe or Recipe()).override(model=name_of(model_fn))
     experiment = Experiment(
         recipe=fitted(recipe, inputs.data.info),

@@ -11,6 +11,7 @@ from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.analysis.report.results_table import results_table
 from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
+from lth_tf.importing import allow
 from lth_tf.lottery.inputs import Inputs, inputs_of
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.progress import ProgressListener, make_console
@@ -72,6 +73,9 @@ def run_experiment(
     scheduler = _choose_scheduler(settings)
     scheduler.prepare(settings)
     process_group = ProcessGroup(make_strategy(settings.distribution))
+    if not experiment.is_transfer:  # whose recipe is the ticket file's
+        recipe = experiment.recipe
+        allow(recipe.model, recipe.dataset, recipe.augment)
     inputs = inputs or inputs_of(experiment.recipe)
     network, notes = _checked_network(experiment, inputs, settings)
     if not process_group.is_chief:

@@ -9,7 +9,7 @@ from lth_tf import data, models
 from lth_tf.data import UserData
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
-from lth_tf.importing import name_of
+from lth_tf.importing import allow, name_of
 from lth_tf.lottery.inputs import Inputs, inputs_of, with_data
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.recipe import Recipe
@@ -126,6 +126,7 @@ def train_ticket(
     ticket = ticket if isinstance(ticket, Ticket) else Ticket.load(ticket)
     if model_fn:
         changes["model"] = name_of(model_fn)
+    allow(*changes.values())
     user_data = None
     if train is not None:
         changes.setdefault("dataset", "own")

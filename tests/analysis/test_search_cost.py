@@ -9,7 +9,7 @@ from lth_tf.analysis.report.notes import search_note
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment
-from lth_tf.runs.results import AT_EARLY_STOP, Result, results_csv, results_of_csv
+from lth_tf.runs.results import AT_EARLY_STOP, Result, read_results_csv, results_csv
 
 
 def points(run, costs):
@@ -50,14 +50,18 @@ def test_dense_runs_meet_at_the_sparsest_density_of_all():
     assert shown(one, unknown) == {}
 
 
-def test_results_of_before_the_column_are_read():
+def test_results_of_before_the_column_are_read(tmp_path):
+    def read(text):
+        (tmp_path / "results.csv").write_text(text)
+        return read_results_csv(tmp_path / "results.csv")
+
     result = Result(0, 1, "ticket", 0.8, 8, 100, 0.5, 0.9, 0.9, 200, 1.0, {}, {})
     result = dataclasses.replace(result, search_iterations=200)
     text = results_csv([result])
-    assert results_of_csv(text) == [result]
+    assert read(text) == [result]
     columns = text.splitlines()[0].split(",").index(SEARCH)
     old = "\n".join(",".join(line.split(",")[:columns]) for line in text.splitlines())
-    assert results_of_csv(old) == [dataclasses.replace(result, search_iterations=None)]
+    assert read(old) == [dataclasses.replace(result, search_iterations=None)]
     known = {name: value for name, value in vars(result).items() if name != SEARCH}
     assert Result.from_json(known).search_iterations is None
 

@@ -4,15 +4,34 @@ Such a folder has experiment.json, results.csv, and the levels.csv of the run's 
 drawn over iterations and by layer cannot be made of results.csv.
 """
 
-import csv
 import dataclasses
+import os
 from collections.abc import Mapping
-from typing import Any
 
 from lth_tf.analysis.figures.paper_points import PAPER
 from lth_tf.analysis.figures.points import LAYER, Point
 from lth_tf.errors import UserError
+from lth_tf.reading import Count, conform_row, read_table
 from lth_tf.runs.run import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """What a row of a run's levels.csv has; see `Point`."""
+
+    run: str
+    level: Count
+    density: float
+    arm: str
+    quantity: str
+    n: Count
+    mean: float
+    min: float
+    max: float
+    iteration: Count | None = None
+
+
+_COLUMNS = frozenset(field.name for field in dataclasses.fields(_Row))
 
 
 def kept_points(run: Run) -> list[Point]:
@@ -25,15 +44,10 @@ def kept_points(run: Run) -> list[Point]:
         UserError: if the file is damaged, or of several runs.
     """
     path = run.store.folder / "levels.csv"
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            points = [_point(row) for row in csv.DictReader(file) if row["run"] != PAPER]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path}: must be the levels.csv of the run's report, but {error}"
-        ) from None
+    rows = enumerate(read_table(path, _COLUMNS), 2)
+    points = [_point(f"{path}: row {number}", row) for number, row in rows if row["run"] != PAPER]
     runs = sorted({point.run for point in points})
     if len(runs) > 1:
         raise UserError(f"{path}: must be of one run's report, has {', '.join(runs)}")
@@ -44,14 +58,6 @@ def kept_points(run: Run) -> list[Point]:
     ]
 
 
-def _point(row: Mapping[str, str]) -> Point:
-    numbers: dict[str, Any] = {name: float(row[name]) for name in ("density", "mean", "min", "max")}
-    return Point(
-        run=row["run"],
-        level=int(row["level"]),
-        arm=row["arm"],
-        quantity=row["quantity"],
-        iteration=int(row["iteration"]) if row["iteration"] else None,
-        n=int(row["n"]),
-        **numbers,
-    )
+def _point(where: str, row: Mapping[str, str]) -> Point:
+    texts = {name: row[name] for name in _COLUMNS}
+    return Point(**vars(conform_row(where, texts, _Row)))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lth_tf import files
+from lth_tf import files, reading
 
 MANIFEST = "figures.sha256"
 
@@ -27,8 +27,8 @@ def keep_only(folder: Path, figures: Sequence[Path]) -> None:
     earlier = manifest.read_text(encoding="utf-8", errors="replace") if manifest.is_file() else ""
     for checksum, name in re.findall(r"^([0-9a-f]{64})  ([\w.-]+\.(?:png|svg))$", earlier, re.M):
         path = folder / name
-        if path not in figures and path.is_file() and files.sha256(path) == checksum:
+        if path not in figures and path.is_file() and reading.sha256(path) == checksum:
             with files.writing(path):
                 path.unlink()
-    listed = [f"{files.sha256(path)}  {path.name}\n" for path in sorted(figures)]
+    listed = [f"{reading.sha256(path)}  {path.name}\n" for path in sorted(figures)]
     files.write_text(manifest, "".join(listed))

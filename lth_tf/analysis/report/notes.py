@@ -38,6 +38,7 @@ def notes_on(run: Run, verdict: Verdict, marks: Sequence[int]) -> list[str]:
             _early_stopping(run, marks),
             _test_set(run, verdict),
             _of_paper(run),
+            *run.store.left_out,
         )
         if text
     ]

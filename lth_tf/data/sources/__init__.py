@@ -9,7 +9,7 @@ from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.data.sources.function import Function
 from lth_tf.data.sources.tfds import Tfds
 from lth_tf.data.user_data import UserData, UserDataInfo
-from lth_tf.importing import names_function
+from lth_tf.importing import allow, names_function
 
 
 class Source(Protocol):
@@ -60,6 +60,20 @@ def load(name: str, data_dir: str | None = None) -> ImageData | UserData:
             with one image shape and the splits train and test.
     """
     return source_of(name, data_dir).load()
+
+
+def load_data(name: str, data_dir: str | None = None) -> ImageData | UserData:
+    """Loads a data set that the user names, which may be a function; see `load`.
+
+    Args:
+        name: See `load`.
+        data_dir: See `load`.
+
+    Raises:
+        UserError: See `load`.
+    """
+    allow(name)
+    return load(name, data_dir)
 
 
 def info(

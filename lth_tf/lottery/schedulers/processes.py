@@ -11,15 +11,14 @@ import logging
 import multiprocessing
 import multiprocessing.connection
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.managers import SyncManager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lth_tf import files
+from lth_tf import files, reading
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.schedulers import Scheduler
@@ -60,9 +59,9 @@ class Processes(Scheduler):
         """See `Scheduler`."""
         from lth_tf.training.distribution import count_gpus
 
-        with self._inputs.saved() as inputs, _start_manager() as manager:
+        with self._inputs.saved() as inputs:
             source = _Source(self._network.experiment, inputs, self._store.folder, self._settings)
-            _Jobs(source, pending, count_gpus(), manager).run(listener, should_stop)
+            _Jobs(source, pending, count_gpus()).run(listener, should_stop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,17 +84,17 @@ class _Source:
 class _Jobs:
     """The processes; each is given the next training whose needs are met."""
 
-    def __init__(
-        self, source: _Source, pending: Sequence[Training], gpus: int, manager: SyncManager
-    ) -> None:
+    def __init__(self, source: _Source, pending: Sequence[Training], gpus: int) -> None:
         self._store = Store(source.folder)
         self._experiment = source.experiment
         self._waiting = list(pending)
         self._failed: dict[Training, str] = {}
         self._running: dict[concurrent.futures.Future, tuple[Training, int]] = {}
-        self._events = manager.Queue()
-        self._stop = manager.Event()
-        self._work = functools.partial(_run_training, source, self._events, self._stop)
+        self._context = multiprocessing.get_context("spawn")
+        # No lock, which a job that is killed might hold.
+        self._stop = self._context.RawValue("b", 0)
+        self._events: dict[int, Connection] = {}
+        self._work = functools.partial(_run_training, source)
         self._gpus = gpus
         self._pools = [self._new_pool(job) for job in range(source.settings.jobs)]
 
@@ -105,12 +104,12 @@ class _Jobs:
             while self._start_ready() or self._running:
                 concurrent.futures.wait(self._running, _POLL, concurrent.futures.FIRST_COMPLETED)
                 if should_stop():
-                    self._stop.set()
+                    self._stop.value = 1
                 self._collect()
                 for name, *arguments in self._events_so_far():
                     getattr(listener, name)(*arguments)
         finally:
-            self._stop.set()
+            self._stop.value = 1
             for pool in self._pools:
                 pool.shutdown(cancel_futures=True)
         if should_stop():
@@ -120,17 +119,19 @@ class _Jobs:
             raise UserError(f"{failed}. The others are complete; the same command continues")
 
     def _new_pool(self, job: int) -> _Pool:
-        context = multiprocessing.get_context("spawn")
         log = _job_log(self._store.folder, job)
         with files.writing(log):
             log.touch()
-        return _Pool(1, context, _begin_job, (log, job, self._gpus))
+        # A pipe of its own for each job: one that is killed while it writes breaks no other's.
+        self._events[job], events = self._context.Pipe(duplex=False)
+        arguments = (log, job, self._gpus, events, self._stop)
+        return _Pool(1, self._context, _begin_job, arguments)
 
     def _start_ready(self) -> bool:
         """Starts what can be started; says whether anything was."""
         idle = set(range(len(self._pools))) - {job for _, job in self._running.values()}
         ready = [t for t in self._waiting if self._is_ready(t)][: len(idle)]
-        if self._stop.is_set():
+        if self._stop.value:
             return False
         for training, job in zip(ready, sorted(idle), strict=False):
             self._waiting.remove(training)
@@ -143,11 +144,12 @@ class _Jobs:
         return parent is None or self._store.is_done(parent)
 
     def _events_so_far(self) -> Iterator[tuple]:
-        while True:
-            try:
-                yield self._events.get_nowait()
-            except queue.Empty:
-                return
+        for events in list(self._events.values()):
+            while events.poll():
+                try:
+                    yield events.recv()
+                except (EOFError, OSError):  # it has ended
+                    break
 
     def _collect(self) -> None:
         for future in [future for future in self._running if future.done()]:
@@ -163,19 +165,31 @@ class _Jobs:
             _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
 
 
-def _start_manager() -> SyncManager:
-    """Starts the process that has the queue of events."""
-    manager = SyncManager(ctx=multiprocessing.get_context("spawn"))
-    manager.start(_watch_parent)
-    return manager
+@dataclasses.dataclass
+class _Parent:
+    """What a job's process has of the one that started it.
+
+    Attributes:
+        events: where it sends its progress.
+        stop: not zero once it is to stop.
+    """
+
+    events: Any = None
+    stop: Any = None
+
+    def should_stop(self) -> bool:
+        return bool(self.stop.value)
 
 
-def _run_training(source: _Source, events: Any, stop: Any, training: Training) -> None:
+_parent = _Parent()
+
+
+def _run_training(source: _Source, training: Training) -> None:
     """Runs one training in a job's process."""
     try:
-        _worker(source).run([training], _Forward(events), stop.is_set)
+        _worker(source).run([training], _Forward(_parent.events), _parent.should_stop)
     except KeyboardInterrupt:
-        if not stop.is_set():
+        if not _parent.should_stop():
             raise
 
 
@@ -201,26 +215,27 @@ class _Forward:
     events: Any
 
     def started(self, *arguments: Any) -> None:
-        self.events.put(("started", *arguments))
+        self.events.send(("started", *arguments))
 
     def measured(self, *arguments: Any) -> None:
-        self.events.put(("measured", *arguments))
+        self.events.send(("measured", *arguments))
 
     def finished(self, *arguments: Any) -> None:
-        self.events.put(("finished", *arguments))
+        self.events.send(("finished", *arguments))
 
 
-def _begin_job(log: Path, job: int, gpus: int) -> None:
-    """Prepares a job's process: its log, its GPU, its signals."""
+def _begin_job(log: Path, job: int, gpus: int, events: Any, stop: Any) -> None:
+    """Prepares a job's process: its log, its GPU, its signals, and its way to its parent."""
+    _watch_parent()
+    _parent.events, _parent.stop = events, stop
     with open(log, "ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of_job(job, gpus)
     # Ctrl-C goes to the whole group; the process that started the jobs tells them when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _watch_parent()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _watch_parent() -> None:
@@ -240,7 +255,7 @@ def _job_log(folder: Path, job: int) -> Path:
 
 def _tail(log: Path) -> str:
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
+        lines = reading.tail_of(log).splitlines()
+    except UserError as error:
         return str(error)
     return "\n".join(lines[-_TAIL:])

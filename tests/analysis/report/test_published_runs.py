@@ -73,9 +73,9 @@ def test_a_run_with_some_of_its_trainings_is_not_a_published_one(run, published)
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("results.csv", lambda text: text.replace("remaining", "left", 1), "'remaining'"),
-        ("results.csv", lambda text: text.replace("dense,1.0", "dense,all", 1), "'all'"),
-        ("levels.csv", lambda text: text.replace("quantity", "what", 1), "'quantity'"),
+        ("results.csv", lambda text: text.replace("remaining", "left", 1), "column remaining"),
+        ("results.csv", lambda text: text.replace("dense,1.0", "dense,all", 1), 'found "all"'),
+        ("levels.csv", lambda text: text.replace("quantity", "what", 1), "column quantity"),
         ("levels.csv", lambda text: text.replace("\nr,", "\ns,", 1), "of one run's report, has r"),
     ],
 )  # fmt: skip
@@ -84,7 +84,7 @@ def test_damage_is_told_in_one_line(published, capfd, name, change, said):
     path.write_text(change(path.read_text()))
     assert call(published) == 1
     error = capfd.readouterr().err
-    assert f"{path}: must " in error and said in error and error.count("\n") == 1
+    assert f"{path}: " in error and "must " in error and said in error and error.count("\n") == 1
 
 
 def test_weights_are_told_not_to_be_there(published):

@@ -9,7 +9,7 @@ from lth_tf.analysis.verdict.sentence import verdict_sentence
 from lth_tf.analysis.verdict.sequence import in_sequence
 from lth_tf.analysis.verdict.verdict import LevelVerdict, Margins, Outcome, Verdict, margins_for
 from lth_tf.errors import UserError
-from lth_tf.runs.results import results_of_csv
+from lth_tf.runs.results import read_results_csv
 from lth_tf.runs.store import Store
 
 LENET = Path(__file__).parents[3] / "runs/published/lenet_iterative"
@@ -73,7 +73,7 @@ def test_the_claims_density_is_a_share(density):
 
 
 def test_lenet_as_published_has_winning_tickets_from_21_down_to_11_per_cent():
-    results = results_of_csv((LENET / "results.csv").read_text())
+    results = read_results_csv(LENET / "results.csv")
     verdict = judge(results, margins_for("mnist"), Store(LENET).experiment().recipe.eval_every)
     found = {f"{100 * v.density:.3g}": str(v.outcome) for v in verdict.levels[6:11]}
     assert found == {

@@ -1,0 +1,35 @@
+"""Generated damage to run directories and tickets: each is told in a line, or left out with one."""
+
+import importlib.util
+import logging
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def generated():
+    spec = importlib.util.spec_from_file_location(
+        "generated", Path(__file__).with_name("generated.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    logging.disable(logging.CRITICAL)
+    yield module
+    logging.disable(logging.NOTSET)
+
+
+def test_a_sample_of_the_damage_is_told(generated):
+    found, bad = generated.count(every=12)
+    assert not bad and sum(found.values()) > 90
+
+
+@pytest.mark.abuse
+def test_all_of_the_damage_is_told(generated):
+    found, bad = generated.count()
+    assert not bad and sum(found.values()) > 1_000, found
+
+
+def test_a_whole_run_is_read(generated, tmp_path):
+    run = generated.write_run(tmp_path / "now/run")
+    assert generated.read_run(run) == "" and generated.read_ticket(tmp_path / "now/t") == ""
