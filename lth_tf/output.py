@@ -93,7 +93,10 @@ def guard_standard_streams() -> Stream | None:
     if sys.stderr is None:
         sys.stderr = sys.__stderr__ = Stream(2, None)
     elif sys.stderr is sys.__stderr__ and hasattr(sys.stderr, "reconfigure"):
-        sys.stderr.reconfigure(errors=_ERRORS)
+        try:
+            sys.stderr.reconfigure(errors=_ERRORS)
+        except OSError:  # it was a file, whose place a pipe has taken
+            sys.stderr = sys.__stderr__ = Stream(2, sys.stderr.encoding)
     if sys.stdout is not None and sys.stdout is not sys.__stdout__:
         return None
     if isinstance(sys.stdout, Stream):

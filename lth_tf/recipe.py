@@ -143,9 +143,9 @@ class Recipe:
                 raise UserError(
                     f"--prune_layers={pattern}={rate}: the rate must be 0 or inside (0, 1)"
                 )
-        for name, most in (("learning_rate", 1e6), ("width", 100)):
+        for name, most in (("learning_rate", 1e30), ("width", 100)):
             within = 0 < getattr(self, name) <= most
-            _require(self, name, within, f"above 0 and at most {most:,.0f}")
+            _require(self, name, within, f"above 0 and at most {most:g}")
         self._check_iterations()
 
     def _check_choices(self) -> None:

@@ -208,7 +208,8 @@ def test_a_run_from_the_shell_shows_its_own_lines_only(tmp_path):
     command = [sys.executable, "-m", "lth_tf.main", f"--flagfile={path}"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    coverage, *lines = done.stdout.splitlines()
+    assert coverage == "Masks cover all 266,200 kernel weights."
     assert lines[0] == "runs/e: 2 trainings, 2 of them to run"
     assert re.match(r"replicate 0 level  0  dense   100.00%  early stop at \d+: test ", lines[1])
     assert re.match(r"replicate 0 level  1  ticket   80.04%  early stop at \d+: test ", lines[2])

@@ -132,9 +132,13 @@ class Store:
         """
         fields = record.describe(experiment, data, start, objective)
         path = self.folder / EXPERIMENT
-        known = self.experiment_json() if os.path.lexists(path) else None
-        if known and (self._has_begun or self.is_published):
-            fields = record.continued(self.folder, known, fields)
+        if os.path.lexists(path):
+            known = self.experiment_json()
+            try:
+                fields = record.continued(self.folder, known, fields)
+            except UserError:
+                if self._has_begun or self.is_published:
+                    raise
         self._clear_up()
         files.write_json(path, fields)
 

@@ -30,7 +30,8 @@ def check_network(network: Network, data: UserData | ImageData) -> list[str]:
     """
     recipe = network.experiment.recipe
     builder = None if network.is_from_user else NETWORKS[recipe.model]
-    if getattr(builder, "__module__", "").startswith(f"{__package__.split('.')[0]}."):
+    module = getattr(builder, "__module__", None) or ""
+    if module.startswith(f"{__package__.split('.')[0]}."):
         return []
     sets = _sets(network, data)
     model = network.build_for_training()

@@ -1,5 +1,6 @@
 """Tests of flip_crop against a plain numpy version of it, and of what a user's own must be."""
 
+import re
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from lth_tf.data.augmentations import AUGMENTATIONS, augmentation
 from lth_tf.data.augmentations.flip_crop import flip_crop
 from lth_tf.errors import UserError
+from lth_tf.importing import allow
 
 COMPILED = [tf.function(flip_crop, jit_compile=jit) for jit in (False, True)]
 BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
@@ -102,6 +104,9 @@ def mine(tmp_path, monkeypatch):
     """A user's module of augmentations."""
     (tmp_path / "my_augmentations.py").write_text(MODULE)
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("LTH_TF_FUNCTIONS", "")
+    names = re.findall(r"^(?:def )?(\w+)(?: =|\()", MODULE, re.MULTILINE)
+    allow(*(f"my_augmentations:{name}" for name in names))
     yield "my_augmentations"
     sys.modules.pop("my_augmentations", None)
 
@@ -143,6 +148,7 @@ def test_one_that_does_not_fit_is_refused_in_a_line(mine, name, message):
     ],
 )
 def test_a_name_that_is_none_is_refused(mine, name, message):
+    allow(name)
     with pytest.raises(UserError, match=f"^--augment={name}: .*{message}"):
         augmentation(name)
 

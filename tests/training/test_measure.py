@@ -89,7 +89,7 @@ def test_every_example_counts_once(make, size):
     labels = rng.integers(0, 3, size)
     model = setting.build(seed=5)
     CLASSIFICATION.compile(model, keras.optimizers.SGD())
-    evaluate = Evaluator(model, xla=False)
+    evaluate = Evaluator(model, xla=False, metric="accuracy")
     evaluate.set_examples(images, labels)
     expected = measure_by_hand(setting, setting.weights, images, labels)
     assert evaluate() == pytest.approx(expected, rel=1e-5)

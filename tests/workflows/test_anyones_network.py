@@ -13,7 +13,7 @@ import tf_keras as keras
 
 from lth_tf.data import UserData
 from lth_tf.models.user_model import build_user_model
-from lth_tf.pruning.kernels import kernels, snapshot
+from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
 from lth_tf.recipe import Recipe
 from lth_tf.training.copy_check import check_copy
 from lth_tf.training.initial_state import InitialState
@@ -331,7 +331,7 @@ def trained(build, data, judge, xla="off"):
     trainer = Trainer(RECIPE, build, data, tf.distribute.get_strategy(), xla, judge)
     plan = MaskPlan(RECIPE.iterations, {}, {}, lambda *_: np.random.default_rng(0))
     schedule = MASK_SCHEDULES["fixed"](plan)
-    found = kernels(build(0))
+    found = pruned_kernels(kernels(build(0)), RECIPE)
     masks = {kernel.name: np.ones(kernel.shape, bool) for kernel in found}
     start = InitialState(0, snapshot(build(0)), masks)
     return trainer.train(start, order_of(data), schedule, np.arange(24, 33), np.arange(24))

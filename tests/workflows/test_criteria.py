@@ -147,7 +147,11 @@ def begun(folder, criterion):
     path = folder / "experiment.json"
     fields = json.loads(path.read_text())
     fields["recipe"]["score"] = fields["recipe"].pop("criterion")
+    del fields["checksum"]
     path.write_text(json.dumps(fields))
+    kept = folder / "replicate_00/level_00/dense/checkpoint.safetensors"
+    kept.parent.mkdir(parents=True)
+    kept.touch()  # else it could be begun anew
     return store, experiment, data
 
 
