@@ -59,7 +59,7 @@ class Augmentation:
             raise UserError(f"--augment={self.name}: must be none where inputs are several arrays")
         taken = f"{images.dtype} images of shape {images.shape[1:]}"
         try:
-            first, second = (self._tried(images) for _ in range(2))
+            first, *others = [*self._tried(images), *self._tried(images)]
         except Exception as error:  # it is anybody's code
             raise UserError(
                 f"--augment={self.name}: must take {taken}, but {_cause(error)}"
@@ -69,7 +69,7 @@ class Augmentation:
                 f"--augment={self.name}: must return {taken}, as it takes, found "
                 f"{first.dtype} of shape {first.shape[1:]}"
             )
-        if not np.array_equal(first, second):
+        if not all(np.array_equal(first, other) for other in others):
             raise UserError(
                 f"--augment={self.name}: must return the same images for the same draws, all its "
                 "randomness from them, so that a training can be continued"
@@ -85,15 +85,18 @@ class Augmentation:
             return False
         return True
 
-    def _tried(self, images: np.ndarray, jit_compile: bool = False) -> np.ndarray:
+    def _tried(self, images: np.ndarray, jit_compile: bool = False) -> list[np.ndarray]:
+        """Returns what two calls of the compiled function make of some images."""
         import tensorflow as tf
 
         some = images[:_TRIED]
         draws = np.random.default_rng(0).random((len(some), self.draws), np.float32)
-        # Traced anew each time: what is random in Python shows as well.
+        # What is random in Python shows when it is traced anew, TensorFlow's with a seed set before
+        # when it is called again.
         compiled = tf.function(lambda *args: self.function(*args), jit_compile=jit_compile)
         arguments = tf.constant(some), tf.constant(draws)
-        return compiled.get_concrete_function(*arguments)(*arguments).numpy()
+        concrete = compiled.get_concrete_function(*arguments)
+        return [concrete(*arguments).numpy() for _ in range(2)]
 
 
 def _cause(error: Exception) -> str:
