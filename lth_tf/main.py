@@ -18,11 +18,12 @@ from lth_tf.data.augmentations import AUGMENTATIONS
 from lth_tf.data.sources.embedded import EMBEDDED
 from lth_tf.errors import UserError
 from lth_tf.lottery.rewinding import REWINDINGS
+from lth_tf.lottery.schedulers.processes import import_ahead
 from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
-from lth_tf.recipe import Recipe
+from lth_tf.recipe import AUTO, Recipe
 from lth_tf.runs.experiment import AT_INIT, EARLY_BIRD, ONE_SHOT, Experiment, strategies
 from lth_tf.terminal import Terminal
 from lth_tf.training.mask_schedules import MASK_SCHEDULES
@@ -59,6 +60,7 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
     values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += f" One of {', '.join(NETWORKS)}, or your own."
+    values["precision"].help += f" {AUTO}: the faster of the first two here, by a short trial."
     common: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_enum(
         "strategy", "iterative", strategies(), _strategy_help(), **common,
@@ -189,8 +191,13 @@ def _recipe_fields(values: flags.FlagValues) -> dict[str, Any]:
     return {
         field.name: _parsed(field, values[field.name].value)
         for field in dataclasses.fields(Recipe)
-        if values[field.name].present
+        if values[field.name].present and not (field.name == "precision" and _tries(values))
     }
+
+
+def _tries(values: flags.FlagValues) -> bool:
+    """Says whether a trial is to choose the precision."""
+    return values["precision"].value == AUTO
 
 
 def _parsed(field: dataclasses.Field, value: Any) -> Any:
@@ -275,6 +282,8 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     name = values["name"].value
     if name is not None and (Path(name).name != name or name.startswith(".")):
         raise UserError(f"--name={name}: must be a plain name, without path parts")
+    if values["jobs"].value != "1" and not values["dry_run"].value:
+        import_ahead()
     from lth_tf.lottery.inputs import inputs_of, with_data
     from lth_tf.lottery.progress import make_console
 
@@ -284,8 +293,17 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     inputs = inputs_of(experiment.recipe, ticket, *judging)
     if values["validation_size"].value is None:
         experiment = with_data(experiment, inputs)
-    folder = Path(values["runs_dir"].value) / (name or experiment.name)
+
+    def folder_of(experiment: Experiment) -> Path:
+        return Path(values["runs_dir"].value) / (name or experiment.name)
+
     console = make_console()
+    settings = settings_from_flags(values, experiment.concurrency)
+    if _tries(values):
+        from lth_tf.workflows.choose_precision import choose_precision
+
+        experiment = choose_precision(experiment, folder_of, settings, inputs, console.print)
+    folder = folder_of(experiment)
     if values["dry_run"].value:
         from lth_tf.workflows.dry_run import print_preview
 
@@ -296,7 +314,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     run_experiment(
         experiment,
         folder,
-        settings_from_flags(values, experiment.concurrency),
+        settings,
         inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         report=values["report"].value,

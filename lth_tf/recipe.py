@@ -16,6 +16,7 @@ from lth_tf.reading import conform
 OPTIMIZERS = ("adam", "momentum", "sgd")
 SCALINGS = ("unit", "standardize")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+AUTO = "auto"  # what a flag may say for a precision that is yet to be chosen
 
 
 def _field(help_text: str, group: str, **kwargs: Any) -> Any:

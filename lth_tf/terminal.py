@@ -11,7 +11,9 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -45,6 +47,30 @@ def end_quietly() -> None:
             signal.signal(number, end)
     if any(action == "error" for action, *_ in warnings.filters):
         warnings.resetwarnings()
+
+
+def ignore_signals() -> None:
+    """Has this process ignore requests to stop from now on."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def signals_left_out() -> Iterator[None]:
+    """Has a process that is started inside the context ignore requests to stop for all its life.
+
+    They go to all processes of a terminal; the one that started it passes them on, and ends it.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may set them
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    ignore_signals()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Terminal(contextlib.AbstractContextManager):

@@ -29,7 +29,9 @@ TINY = (
 REFERENCE = ("--rounds=2", "--replicates=2", "--marks=40")
 REWOUND = ("--rounds=1", "--rewind=20")
 _CHILD = """
-import os, sys
+import os, signal, sys
+for name in ("SIGTERM", "SIGHUP"):  # a process that jobs are forked from ignores them
+    signal.signal(getattr(signal, name), signal.SIG_DFL)
 for number in (1, 2):
     os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
 exec(BEFORE)

@@ -50,7 +50,7 @@ def run_experiment(
     Args:
         experiment: what to run.
         folder: the run directory; made if it is not there, continued if it is.
-        settings: how to run it. Several jobs are started by `multiprocessing`'s spawn: a script
+        settings: how to run it. Several jobs are processes of `multiprocessing`: a script
             that calls this with more than one needs its `if __name__ == "__main__"`.
         inputs: a model function and data, where the recipe's names do not find them.
         export_saved_model: whether to export each level's trained network as well.

@@ -1,7 +1,9 @@
 """Several trainings at the same time, each in a process of its own with its share of the devices.
 
-Each of the jobs is a pool of one process, so that one that dies takes no other with it. Nothing
-here imports TensorFlow before a job's process has its GPU, threads and log file.
+Each of the jobs is a pool of one process, so that one that dies takes no other with it. Where
+that is safe they are forked from one process that has imported TensorFlow and computed nothing, so
+that it is imported once; elsewhere each imports it anew. Nothing here lets TensorFlow look for its
+devices before a job's process has its GPU, threads and log file.
 """
 
 import concurrent.futures
@@ -10,8 +12,9 @@ import functools
 import logging
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
-import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -26,6 +29,7 @@ from lth_tf.machine import gpu_of_job
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
+from lth_tf.terminal import ignore_signals, signals_left_out
 
 if TYPE_CHECKING:
     from lth_tf.lottery.worker import Listener, Worker
@@ -35,6 +39,21 @@ _POLL = 0.2  # seconds
 _TAIL = 15  # lines of a failed job's log that are shown
 
 _Pool = concurrent.futures.ProcessPoolExecutor
+_IMPORTED = ["lth_tf.lottery.worker"]
+# A forked process that has imported TensorFlow works on Linux; on macOS system libraries forbid it.
+_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+
+
+def import_ahead() -> None:
+    """Starts the process that jobs are forked from, if there is to be one.
+
+    It imports TensorFlow meanwhile, so that the earlier this is called, the earlier jobs can start.
+    """
+    if _METHOD != "forkserver":
+        return
+    multiprocessing.get_context(_METHOD).set_forkserver_preload(_IMPORTED)
+    with signals_left_out():
+        multiprocessing.forkserver.ensure_running()
 
 
 class Processes(Scheduler):
@@ -48,6 +67,7 @@ class Processes(Scheduler):
         """See `Scheduler`."""
         from lth_tf.training.distribution import leave_gpus
 
+        import_ahead()
         leave_gpus()
 
     def run(
@@ -90,7 +110,7 @@ class _Jobs:
         self._waiting = list(pending)
         self._failed: dict[Training, str] = {}
         self._running: dict[concurrent.futures.Future, tuple[Training, int]] = {}
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context(_METHOD)
         # No lock, which a job that is killed might hold.
         self._stop = self._context.RawValue("b", 0)
         self._events: dict[int, Connection] = {}
@@ -124,7 +144,7 @@ class _Jobs:
             log.touch()
         # A pipe of its own for each job: one that is killed while it writes breaks no other's.
         self._events[job], events = self._context.Pipe(duplex=False)
-        arguments = (log, job, self._gpus, events, self._stop)
+        arguments = (log, job, self._gpus, dict(os.environ), events, self._stop)
         return _Pool(1, self._context, _begin_job, arguments)
 
     def _start_ready(self) -> bool:
@@ -224,9 +244,12 @@ class _Forward:
         self.events.send(("finished", *arguments))
 
 
-def _begin_job(log: Path, job: int, gpus: int, events: Any, stop: Any) -> None:
+def _begin_job(
+    log: Path, job: int, gpus: int, environment: dict[str, str], events: Any, stop: Any
+) -> None:
     """Prepares a job's process: its log, its GPU, its signals, and its way to its parent."""
     _watch_parent()
+    os.environ.update(environment)
     _parent.events, _parent.stop = events, stop
     with open(log, "ab") as file:
         for stream in (1, 2):
@@ -234,8 +257,7 @@ def _begin_job(log: Path, job: int, gpus: int, events: Any, stop: Any) -> None:
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu_of_job(job, gpus)
     # Ctrl-C goes to the whole group; the process that started the jobs tells them when to stop.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    ignore_signals()
 
 
 def _watch_parent() -> None:

@@ -1,0 +1,57 @@
+"""`--precision=auto`: what trains faster here, and goes on in what it has begun in."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from lth_tf.errors import UserError
+from lth_tf.lottery.inputs import Inputs
+from lth_tf.lottery.precision_trial import TRIED, try_precisions
+from lth_tf.recipe import AUTO
+from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.settings import Settings
+from lth_tf.runs.store import EXPERIMENT, Store
+
+
+def choose_precision(
+    experiment: Experiment,
+    folder_of: Callable[[Experiment], Path],
+    settings: Settings,
+    inputs: Inputs,
+    say: Callable[[str], None],
+) -> Experiment:
+    """Returns an experiment with its precision chosen.
+
+    A run that has begun keeps its own, so that the same command continues it; else a trial of some
+    seconds decides. What was taken stands in the run's recipe.
+
+    Args:
+        experiment: what is to be run, its precision of no account.
+        folder_of: returns an experiment's run directory.
+        settings: how it is to be run.
+        inputs: what it has besides its recipe.
+        say: is given a sentence that says what was taken, and why.
+
+    Raises:
+        UserError: if several machines would choose, each for itself, or a run directory is damaged.
+    """
+    if settings.distribution == "multi_worker":
+        raise UserError(
+            f"--precision={AUTO}: must be one of {', '.join(TRIED)} with "
+            "--distribution=multi_worker, whose workers would choose each for itself"
+        )
+    for name in TRIED:
+        candidate = _in(name, experiment)
+        folder = folder_of(candidate)
+        if (folder / EXPERIMENT).is_file():
+            taken = Store(folder).experiment().recipe.precision
+            say(f"--precision={AUTO}: {taken}, in which {folder} was begun")
+            return _in(taken, experiment)
+    trial = try_precisions(experiment, inputs, settings)
+    say(f"--precision={AUTO}: {trial.precision}; {trial.reason}")
+    return _in(trial.precision, experiment)
+
+
+def _in(precision: str, experiment: Experiment) -> Experiment:
+    recipe = experiment.recipe.override(precision=precision)
+    return dataclasses.replace(experiment, recipe=recipe)
