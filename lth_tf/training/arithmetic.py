@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,32 @@ def _first(shapes: Any) -> tuple[int | None, ...]:
     while isinstance(shapes, dict | list):
         shapes = next(iter(shapes.values())) if isinstance(shapes, dict) else shapes[0]
     return tuple(shapes)
+
+
+def layer_values(model: keras.Model) -> int | None:
+    """Returns the values that layers take in and give out for one example; None of open lengths.
+
+    Layers count as often as in `multiply_adds`.
+    """
+    shapes = [
+        tuple(shape)[1:]
+        for layer in walk(model).values()
+        for node in range(len(layer.inbound_nodes))
+        for shapes in (layer.get_input_shape_at(node), layer.get_output_shape_at(node))
+        for shape in _flat(shapes)
+    ]
+    if any(None in shape for shape in shapes):
+        return None
+    return sum(map(math.prod, shapes)) or None
+
+
+def _flat(shapes: Any) -> Iterator[tuple[int | None, ...]]:
+    """Yields all of several shapes, as Keras nests them."""
+    if isinstance(shapes, tuple):
+        yield shapes
+        return
+    for each in shapes.values() if isinstance(shapes, dict) else shapes:
+        yield from _flat(each)
 
 
 def remaining_multiply_adds(model: keras.Model, masks: Mapping[str, np.ndarray]) -> tuple[int, int]:

@@ -12,9 +12,12 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.errors import UserError
+from lth_tf.training.arithmetic import layer_values
 from lth_tf.training.objective import build_metrics, judging_metric
 
-_VALUES = 400_000  # input values at a time: activations take memory in proportion
+# Values at a time, of inputs or of all layers, whichever lets more examples through: memory is in
+# proportion, and larger pieces than these are no faster.
+_INPUTS, _LAYERS = 400_000, 40_000_000
 
 
 def inference(model: keras.Model) -> Callable[[Any], Any]:
@@ -33,7 +36,7 @@ def inference(model: keras.Model) -> Callable[[Any], Any]:
 
     def outputs(inputs: Any) -> Any:
         arrays = tf.nest.flatten(inputs)
-        size = max(1, _VALUES // sum(math.prod(array.shape[1:]) for array in arrays))
+        size = _at_a_time(model, sum(math.prod(array.shape[1:]) for array in arrays))
         # One program for pieces of all sizes.
         answer = compiled.get_concrete_function(tf.nest.map_structure(_any_number, inputs))
         starts = range(0, len(arrays[0]), size)
@@ -106,7 +109,8 @@ class Evaluator:
                 f"--distribution: {replicas} devices cannot share a set of {self._count} examples"
             )
         values = sum(math.prod(array.shape) for array in tf.nest.flatten(inputs))
-        steps = _steps(self._count, replicas, values)
+        size = _at_a_time(self._model, values // self._count)
+        steps = _steps(self._count, replicas, size)
         pieces = steps * replicas
         # Where they are not of one size, each replica has part of the last piece.
         left = replicas if self._count % pieces else 0
@@ -189,9 +193,15 @@ class Evaluator:
         return [metric.result()]
 
 
-def _steps(count: int, replicas: int, values: int) -> int:
+def _at_a_time(model: keras.Model, values: int) -> int:
+    """Returns how many examples go through a model at a time, of so many input values each."""
+    by_layers = _LAYERS // (layer_values(model) or math.inf)
+    return max(1, _INPUTS // max(values, 1), int(by_layers))
+
+
+def _steps(count: int, replicas: int, size: int) -> int:
     """Returns in how many steps examples are evaluated, if possible in pieces of one size."""
-    least = min(max(1, -(-values // _VALUES)), count // replicas)
+    least = min(-(-count // size), count // replicas)
     whole = (n for n in range(least, 2 * least) if count % (n * replicas) == 0)
     return next(whole, least)
 

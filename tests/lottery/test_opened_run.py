@@ -47,10 +47,11 @@ def test_logits_are_the_models_and_come_in_pieces(opened, monkeypatch):
     images, _ = opened.examples("test")
     model = opened.model(training)
     whole = opened.logits(training, images)
-    assert np.array_equal(whole, model.predict(images, 400_000 // 784, verbose=0))
+    assert np.array_equal(whole, model.predict(images, len(images), verbose=0))
     assert not np.allclose(whole, opened.logits(other, images))
     # As a function of inputs of another number, in pieces of seven.
-    monkeypatch.setattr(evaluation, "_VALUES", 7 * 784)
+    monkeypatch.setattr(evaluation, "_INPUTS", 7 * 784)
+    monkeypatch.setattr(evaluation, "_LAYERS", 0)
     sizes = []
     piece = evaluation._piece
     monkeypatch.setattr(
