@@ -30,6 +30,11 @@ def processor() -> str:
     return name or platform.processor() or platform.machine()
 
 
+def shows_gpus() -> bool:
+    """Says whether the system shows devices of NVIDIA or AMD that compute; Linux alone does."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+
+
 def gpu_of_job(job: int, gpus: int) -> str:
     """Returns the CUDA_VISIBLE_DEVICES of one of several processes that share this one's GPUs.
 

@@ -29,9 +29,7 @@ TINY = (
 REFERENCE = ("--rounds=2", "--replicates=2", "--marks=40")
 REWOUND = ("--rounds=1", "--rewind=20")
 _CHILD = """
-import os, signal, sys
-for name in ("SIGTERM", "SIGHUP"):  # a process that jobs are forked from ignores them
-    signal.signal(getattr(signal, name), signal.SIG_DFL)
+import os, sys
 for number in (1, 2):
     os.dup2(os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
 exec(BEFORE)
@@ -66,17 +64,26 @@ def run():
     return lambda runs_dir, *flags: main.main(argv(runs_dir, *flags))
 
 
-@pytest.fixture(scope="session")
-def start():
-    """Starts a tiny experiment in a process of its own, which writes its output to runs_dir/log.
+@pytest.fixture(scope="session", autouse=True)
+def forked_from():
+    """Starts the process that others are forked from, which imports the program but runs nothing.
 
-    The process is forked from one that has imported TensorFlow, but not used it. It executes the
-    Python code `before` first.
+    It is the first thing that happens, not a part of a test that has jobs: its messages would land
+    in that one's captured stderr, and it would have imported less.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["lth_tf.main", "lth_tf.workflows.run_experiment"])
-    # Now, not in a test, whose captured stderr TensorFlow's start-up messages would land in.
     multiprocessing.forkserver.ensure_running()
+    return context
+
+
+@pytest.fixture(scope="session")
+def start(forked_from):
+    """Starts a tiny experiment in a process of its own, which writes its output to runs_dir/log.
+
+    It executes the Python code `before` first.
+    """
+    context = forked_from
     started = []
 
     def start_process(runs_dir, *flags, before=""):

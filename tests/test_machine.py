@@ -43,7 +43,7 @@ def test_jobs_share_the_gpus_that_were_assigned(monkeypatch, assigned, gpus, exp
 def test_a_job_has_its_gpu_before_it_imports_tensorflow(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     context = multiprocessing.get_context("spawn")
-    begin = _begin_job, (tmp_path / "log", 1, 2, None, None)
+    begin = _begin_job, (tmp_path / "log", 1, 2, {}, None, None)
     with concurrent.futures.ProcessPoolExecutor(1, context, *begin) as pool:
         assert pool.submit(os.getenv, "CUDA_VISIBLE_DEVICES").result() == "3"
         assert not pool.submit(eval, "'tensorflow' in __import__('sys').modules").result()

@@ -1,9 +1,9 @@
 """Several trainings at the same time, each in a process of its own with its share of the devices.
 
-Each of the jobs is a pool of one process, so that one that dies takes no other with it. Where
-that is safe they are forked from one process that has imported TensorFlow and computed nothing, so
-that it is imported once; elsewhere each imports it anew. Nothing here lets TensorFlow look for its
-devices before a job's process has its GPU, threads and log file.
+Each of the jobs is a pool of one process, so that one that dies takes no other with it. On a
+machine without GPUs they are forked from one process that has imported TensorFlow and computed
+nothing, so that it is imported once. Elsewhere each imports it, once it has its GPU: nothing here
+imports TensorFlow.
 """
 
 import concurrent.futures
@@ -25,7 +25,7 @@ from lth_tf import files, reading
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.schedulers import Scheduler
-from lth_tf.machine import gpu_of_job
+from lth_tf.machine import gpu_of_job, shows_gpus
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
@@ -40,8 +40,8 @@ _TAIL = 15  # lines of a failed job's log that are shown
 
 _Pool = concurrent.futures.ProcessPoolExecutor
 _IMPORTED = ["lth_tf.lottery.worker"]
-# A forked process that has imported TensorFlow works on Linux; on macOS system libraries forbid it.
-_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+# macOS's libraries forbid it, and CUDA does not survive a fork.
+_METHOD = "forkserver" if sys.platform == "linux" and not shows_gpus() else "spawn"
 
 
 def import_ahead() -> None:
