@@ -92,23 +92,45 @@ def _run(
         print(help_text(values, groups, usage))
         return 0
     try:
-        _check_flag_files(argv[1:])
-        rest = values(argv)[1:]
-        if rest and not takes_arguments:
-            raise UserError(f"{rest[0]}: not understood; flags are written --name=value")
-        allow(*(values[name].value for name in _FUNCTIONS if name in values))
-    except flags.IllegalFlagValueError as error:
-        # As absl says it, but for a switch that is neither on nor off.
-        switch = re.match(r"flag (--\w+)=(.*?): Non-boolean argument", str(error))
-        said = switch and f"{switch[1]}={switch[2]}: must be true or false"
-        return _fail(sys.stderr, said or error)
-    except (flags.Error, UserError) as error:
+        rest = parse(values, argv)
+    except UserError as error:
         return _fail(sys.stderr, error)
+    if rest and not takes_arguments:
+        told = f"{rest[0]}: not understood; flags are written --name=value"
+        return _fail(sys.stderr, told)
     try:
         with Terminal() as terminal:
             return _guarded(main, terminal, values, terminal, *([rest] if takes_arguments else []))
     except OSError as error:
         return _fail(sys.stderr, error)
+
+
+def parse(values: flags.FlagValues, argv: Sequence[str], where: str = "") -> list[str]:
+    """Parses a command line, and lets the functions that it names be imported.
+
+    Args:
+        values: the flags.
+        argv: the command line, program name first.
+        where: what messages begin with.
+
+    Returns:
+        What is no flag.
+
+    Raises:
+        UserError: if it cannot be parsed.
+    """
+    try:
+        _check_flag_files(argv[1:])
+        rest = values(argv)[1:]
+    except flags.IllegalFlagValueError as error:
+        # As absl says it, but for a switch that is neither on nor off.
+        switch = re.match(r"flag (--\w+)=(.*?): Non-boolean argument", str(error))
+        said = switch and f"{switch[1]}={switch[2]}: must be true or false"
+        raise UserError(f"{where}{said or error}") from None
+    except flags.Error as error:
+        raise UserError(f"{where}{error}") from None
+    allow(*(values[name].value for name in _FUNCTIONS if name in values))
+    return rest
 
 
 def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> int:
@@ -215,7 +237,13 @@ def command(module: str, arguments: Sequence[str], values: flags.FlagValues) -> 
         arguments: what was no flag.
         values: its flags.
     """
-    present = [values[name].serialize() for name in sorted(values) if values[name].present]
+    found = [values[name] for name in sorted(values) if values[name].present]
+    # A flag that was given several times is written so, a line each.
+    texts = [
+        f.serialize().split("\n") if isinstance(f, flags.MultiFlag) else [f.serialize()]
+        for f in found
+    ]
+    present = [text for each in texts for text in each]
     return shlex.join(["python", "-m", module, *arguments, *present])
 
 

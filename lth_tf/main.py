@@ -31,6 +31,7 @@ from lth_tf.training.mask_schedules import MASK_SCHEDULES
 if TYPE_CHECKING:
     from lth_tf.formats.ticket import Ticket
     from lth_tf.runs.settings import Settings
+    from lth_tf.workflows.run_experiments import Planned
 
 USAGE = """\
 Finds lottery tickets: trains a network, prunes its smallest weights, rewinds the rest, repeats.
@@ -104,9 +105,18 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         "jobs", "1", "Trainings that run at the same time, in processes of their own, or auto.",
         **common,
     )  # fmt: skip
+    flags.DEFINE_string(
+        "cluster", None, "Ray cluster whose machines run the trainings, instead of --jobs: its "
+        "address, as in host:6379, or auto for the one that this machine belongs to.", **common,
+    )  # fmt: skip
+    flags.DEFINE_float(
+        "gpu_share", 1.0, "With --cluster, the share of a GPU that each training has where there "
+        "are any, as in 0.25.", **common,
+    )  # fmt: skip
     flags.DEFINE_integer(
-        "threads", 0, "Threads of each process; 0 shares the cores out among the jobs.", **common
-    )
+        "threads", 0, "Threads of each process; 0 shares the cores out among the jobs, and is one "
+        "thread with --cluster.", **common,
+    )  # fmt: skip
     flags.DEFINE_float(
         "checkpoint_every", 180.0, "Seconds between checkpoints inside a training.",
         lower_bound=0, **common,
@@ -125,6 +135,7 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 
 _CHOICES = {"criterion": CRITERIA, "scope": DENSITIES}
 _ALIASES = {"criterion": ("score",)}  # flags' former names
+_OF_CLUSTER = ("cluster", "gpu_share")
 _EXPERIMENT = ("arms", "reinits", "replicates", "seed")
 _XLA_HELP = (
     "Compile the training loop with XLA; auto does so on GPUs, and on CPUs for "
@@ -261,15 +272,65 @@ def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
     from lth_tf.runs.settings import Settings
     from lth_tf.training.distribution import auto_jobs
 
-    jobs = values["jobs"].value
+    jobs, cluster = values["jobs"].value, values["cluster"].value
+    if cluster is not None and values["jobs"].present:
+        raise UserError(
+            f"--cluster={cluster}: must be left out with --jobs={jobs}; a cluster runs as many "
+            "trainings as it has cores or GPUs for"
+        )
     if jobs != "auto" and not jobs.isdecimal():
         raise UserError(f"--jobs={jobs}: must be auto or a whole number of at least 1")
     # A distributed training has all devices to itself.
     chains = width if values["distribution"].value == "none" else 1
-    names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads")
+    names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads", *_OF_CLUSTER)
     return Settings(
         jobs=auto_jobs(chains) if jobs == "auto" else int(jobs),
         **{name: values[name].value for name in names},
+    )
+
+
+def planned_from_flags(values: flags.FlagValues, title: str = "", suffix: str = "") -> "Planned":
+    """Returns the experiment that the flags describe, with its inputs and folder.
+
+    Args:
+        values: the parsed flags.
+        title: what it is called beside others, where it has no name of its own.
+        suffix: what its run directory's name ends with.
+
+    Raises:
+        UserError: if a value is wrong; the message names the flag.
+    """
+    name = values["name"].value
+    if name is not None and (Path(name).name != name or name.startswith(".")):
+        raise UserError(f"--name={name}: must be a plain name, without path parts")
+    ticket = ticket_from_flags(values)
+    experiment = experiment_from_flags(values, ticket)
+    from lth_tf.lottery.inputs import inputs_of, with_data
+    from lth_tf.workflows.run_experiments import Planned
+
+    judging = (values[name].value for name in ("higher_is_better", "metric"))
+    inputs = inputs_of(experiment.recipe, ticket, *judging)
+    if values["validation_size"].value is None:
+        experiment = with_data(experiment, inputs)
+
+    def folder_of(experiment: Experiment) -> Path:
+        return Path(values["runs_dir"].value) / f"{name or experiment.name}{suffix}"
+
+    if _tries(values):
+        from lth_tf.lottery.progress import make_console
+        from lth_tf.workflows.choose_precision import choose_precision
+
+        settings = settings_from_flags(values, experiment.concurrency)
+        say = make_console().print
+        experiment = choose_precision(experiment, folder_of, settings, inputs, say)
+    return Planned(
+        experiment=experiment,
+        folder=folder_of(experiment),
+        inputs=inputs,
+        export_saved_model=values["export_saved_model"].value,
+        report=values["report"].value,
+        flags=[flag.serialize() for flag in present_flags(values)],
+        title="" if name else title,
     )
 
 
@@ -279,53 +340,32 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     Raises:
         UserError: for a user's mistake, in one line.
     """
-    name = values["name"].value
-    if name is not None and (Path(name).name != name or name.startswith(".")):
-        raise UserError(f"--name={name}: must be a plain name, without path parts")
     if values["jobs"].value != "1" and not values["dry_run"].value:
         import_ahead()
-    from lth_tf.lottery.inputs import inputs_of, with_data
+    planned = planned_from_flags(values)
     from lth_tf.lottery.progress import make_console
 
-    ticket = ticket_from_flags(values)
-    experiment = experiment_from_flags(values, ticket)
-    judging = (values[name].value for name in ("higher_is_better", "metric"))
-    inputs = inputs_of(experiment.recipe, ticket, *judging)
-    if values["validation_size"].value is None:
-        experiment = with_data(experiment, inputs)
-
-    def folder_of(experiment: Experiment) -> Path:
-        return Path(values["runs_dir"].value) / (name or experiment.name)
-
     console = make_console()
-    settings = settings_from_flags(values, experiment.concurrency)
-    if _tries(values):
-        from lth_tf.workflows.choose_precision import choose_precision
-
-        experiment = choose_precision(experiment, folder_of, settings, inputs, console.print)
-    folder = folder_of(experiment)
     if values["dry_run"].value:
         from lth_tf.workflows.dry_run import print_preview
 
-        print_preview(experiment, folder, values["data_dir"].value, console, inputs)
+        # Nothing else of how it would be run matters here.
+        settings = dataclasses.replace(planned.settings, data_dir=values["data_dir"].value)
+        print_preview(dataclasses.replace(planned, settings=settings), console)
         return
-    from lth_tf.workflows.run_experiment import run_experiment
+    from lth_tf.workflows.run_experiment import run_planned
 
-    run_experiment(
-        experiment,
-        folder,
-        settings,
-        inputs=inputs,
-        export_saved_model=values["export_saved_model"].value,
-        report=values["report"].value,
-        should_stop=terminal.should_stop,
-        flags=[flag.serialize() for flag in _present(values)],
-        console=console,
-        on_log_file=terminal.send_chatter_to,
+    settings = settings_from_flags(values, planned.experiment.concurrency)
+    run_planned(
+        dataclasses.replace(planned, settings=settings),
+        console,
+        terminal.should_stop,
+        terminal.send_chatter_to,
     )
 
 
-def _present(values: flags.FlagValues) -> list[flags.Flag]:
+def present_flags(values: flags.FlagValues) -> list[flags.Flag]:
+    """Lists the flags that were given, none by its former name."""
     aliases = {alias for names in _ALIASES.values() for alias in names}
     return [values[name] for name in sorted(values) if values[name].present and name not in aliases]
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from lth_tf import main
+from lth_tf import bench, commandline, main
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.runs.experiment import make_plan
 
 FOLDER = Path(__file__).parent.parent / "flags"
-FILES = sorted(FOLDER.rglob("*.flags"))
+BENCH = FOLDER / "gpu/bench.flags"
+FILES = sorted(path for path in FOLDER.rglob("*.flags") if path != BENCH)
 # The densities in per cent that the paper prints, by network and level.
 PRINTED = {
     "lenet": {3: 51.3, 7: 21.1, 9: 13.5, 12: 7.0, 15: 3.6},
@@ -24,10 +25,16 @@ PRINTED = {
 }
 
 
+@pytest.fixture(autouse=True)
+def from_the_project(monkeypatch):
+    """Files that name others do so from the project's folder."""
+    monkeypatch.chdir(FOLDER.parent)
+
+
 def experiment_of(path):
     values = flags.FlagValues()
     main.define_flags(values)
-    values(["lth_tf.main", f"--flagfile={path}"])
+    commandline.parse(values, ["lth_tf.main", f"--flagfile={path}"])
     return main.experiment_from_flags(values)
 
 
@@ -48,12 +55,20 @@ def network_scope(experiment):
     return "global" if experiment.recipe.model in ("resnet18", "vgg19") else "layer"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_the_bench_of_a_gpu_measures_all_six_networks():
+    values = flags.FlagValues()
+    bench.define_flags(values)
+    values(["lth_tf.bench", f"--flagfile={BENCH}"])
+    assert values["model"].value == [*PRINTED]
+
+
+@pytest.mark.parametrize("path", [*FILES, BENCH], ids=lambda path: str(path.relative_to(FOLDER)))
 def test_a_flag_file_says_how_to_run_it(path):
     lines = path.read_text().splitlines()
     comment = [line for line in lines if line.startswith("#")]
     assert lines[: len(comment)] == comment and len(comment) >= 2
-    command = f"python -m lth_tf.main --flagfile={path.relative_to(FOLDER.parent)}"
+    binary = "bench" if path == BENCH else "main"
+    command = f"python -m lth_tf.{binary} --flagfile={path.relative_to(FOLDER.parent)}"
     assert comment[1].startswith(f"#   {command}")
     if path.parent != FOLDER:
         assert any(line.startswith("# Expect: ") for line in comment)

@@ -25,7 +25,7 @@ FLOORS = (
     "data",
     "models",
 )
-BINARIES = ("main", "report", "export", "ensemble", "study", "bench", "__init__")
+BINARIES = ("main", "report", "export", "ensemble", "study", "sweep", "bench", "__init__")
 NO_TENSORFLOW = ("analysis", "studies", "paper", "arms", "runs")
 
 

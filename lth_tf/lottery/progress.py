@@ -4,7 +4,8 @@ import contextlib
 import datetime
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,6 +27,54 @@ def make_console() -> Console:
     return console if console.is_terminal else Console(highlight=False, width=120)
 
 
+class ProgressTable(contextlib.AbstractContextManager):
+    """A live table of several experiments: a row for each that is running, and one for all."""
+
+    def __init__(self, console: Console, trainings: int) -> None:
+        """Makes the table.
+
+        Args:
+            console: where to draw.
+            trainings: the number of trainings that are not complete yet, of all experiments.
+        """
+        self._console = console
+        self._bar = _make_bar(console)
+        self._trainings, self._finished = trainings, 0
+        self._row = self._bar.add_task("", total=max(trainings, 1))
+        self._show()
+
+    def __enter__(self) -> "ProgressTable":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def finished(self) -> None:
+        """Counts a finished training."""
+        self._finished += 1
+        self._show()
+
+    def listener(
+        self, name: str, experiment: Experiment, pending: Sequence[Training], metric: Metric
+    ) -> "ProgressListener":
+        """Returns a listener for an experiment, which has a row of the table.
+
+        Args:
+            name: what the row and log lines call it.
+            experiment: the experiment.
+            pending: its trainings that are not complete yet.
+            metric: what their accuracies are.
+        """
+        return ProgressListener(
+            self._console, experiment, pending, metric, name, self._bar, self.finished
+        )
+
+    def _show(self) -> None:
+        text = f"all experiments  {self._finished:,}/{self._trainings:,} trainings"
+        self._bar.update(self._row, completed=self._finished, description=text)
+
+
 class ProgressListener(contextlib.AbstractContextManager):
     """Draws a bar with the remaining time and the last accuracy; logs a line per training."""
 
@@ -35,6 +84,9 @@ class ProgressListener(contextlib.AbstractContextManager):
         experiment: Experiment,
         pending: Sequence[Training],
         metric: Metric = ACCURACY,
+        name: str = "",
+        bar: Progress | None = None,
+        on_finished: Callable[[], None] = lambda: None,
     ) -> None:
         """Makes the listener.
 
@@ -43,32 +95,29 @@ class ProgressListener(contextlib.AbstractContextManager):
             experiment: what is run.
             pending: the trainings that are not complete yet.
             metric: what their accuracies are.
+            name: what the experiment is called beside others; empty if it is alone.
+            bar: a table that it is to have a row of, while it runs; a bar of its own by default.
+            on_finished: is called at the end of each training.
         """
         self._metric = metric
         self._test = "test" if metric == ACCURACY else f"test {metric.label}"
         self._experiment = experiment
         self._iterations = experiment.recipe.iterations
         self._total = sum(self._length(training) for training in pending)
+        self._left_to_run = len(pending)
         self._done = 0
         self._now: dict[Training, int] = {}
         self._density: dict[Training, float] = {}
         self._began = self._beat = time.monotonic()
         self._drawn = console.is_terminal
         self._every = _NOTEBOOK_HEARTBEAT if console.is_jupyter else _HEARTBEAT
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=8),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+        self._prefix = f"{name}  " if name else ""
+        self._on_finished = on_finished
+        self._is_alone = bar is None
+        self._bar = bar or _make_bar(console)
+        self._task = self._bar.add_task(
+            f"{self._prefix}starting", total=max(self._total, 1), visible=self._is_alone
         )
-        self._bar = Progress(
-            *columns,
-            console=console,
-            disable=not self._drawn,
-            transient=True,
-            speed_estimate_period=3600,  # seconds; a large network is measured every few minutes
-        )
-        self._task = self._bar.add_task("starting", total=max(self._total, 1))
 
     def __enter__(self) -> "ProgressListener":
         self._bar.start()
@@ -80,7 +129,7 @@ class ProgressListener(contextlib.AbstractContextManager):
     def started(self, training: Training, density: float) -> None:
         """Shows that a training starts."""
         self._density[training] = density
-        self._bar.update(self._task, description=f"{_place(training)}  compiling")
+        self._show(f"{_place(training)}  compiling")
 
     def measured(self, training: Training, row: MetricsRow) -> None:
         """Moves the bar on; in a file, a line a minute."""
@@ -89,11 +138,11 @@ class ProgressListener(contextlib.AbstractContextManager):
         validation = self._metric.text(row.validation_accuracy, decimals=1)
         state = f"{row.iteration:,}/{self._iterations:,}  validation {validation}"
         # Short: on a terminal of 80 columns the remaining time must find room behind it.
-        self._bar.update(self._task, completed=now, description=f"{_place(training)}  {state}")
+        self._show(f"{_place(training)}  {state}", completed=now)
         if not self._drawn and time.monotonic() - self._beat > self._every:
             self._beat = time.monotonic()
-            name = _name(training, self._density[training])
-            _log.info("%s  iteration %s  %s left", name, state, self._left(now))
+            name = self._name(training, self._density[training])
+            _log.info("%s  iteration %s  %s left", name, state, self._left_after(now))
 
     def finished(self, training: Training, result: Result) -> None:
         """Logs a finished training, and which of its layers have no weights."""
@@ -101,34 +150,53 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._done += self._length(training)
         _log.info(
             "%s  early stop at %s: %s %s  at end: %s  %.1f s",
-            _name(training, result.density),
+            self._name(training, result.density),
             f"{result.early_stop_iteration:,}",
             self._test,
             self._metric.text(result.test_accuracy_at_early_stop),
             self._metric.text(result.test_accuracy_final),
             result.seconds,
         )
+        self._left_to_run -= 1
+        self._bar.update(self._task, visible=self._is_alone or self._left_to_run > 0)
+        self._on_finished()
         if result.emptied:
             _log.warning(
                 "%s  layer collapse: no weight is left of %s",
-                _name(training, result.density),
+                self._name(training, result.density),
                 ", ".join(result.emptied),
             )
 
     def _length(self, training: Training) -> int:
         return self._iterations - rewinding_for(training, self._experiment).iteration
 
-    def _left(self, done: int) -> str:
+    def _left_after(self, done: int) -> str:
         if not done:
             return "unknown time"
         seconds = (time.monotonic() - self._began) / done * (self._total - done)
         return str(datetime.timedelta(seconds=round(seconds)))
 
+    def _name(self, training: Training, density: float) -> str:
+        where = f"replicate {training.replicate} level {training.level:2d}"
+        return f"{self._prefix}{where}  {training.arm:6}  {density:7.2%}"
 
-def _name(training: Training, density: float) -> str:
-    where = f"replicate {training.replicate} level {training.level:2d}"
-    return f"{where}  {training.arm:6}  {density:7.2%}"
+    def _show(self, text: str, **changes: Any) -> None:
+        description = f"{self._prefix}{text}"
+        self._bar.update(self._task, description=description, visible=True, **changes)
 
 
 def _place(training: Training) -> str:
     return f"replicate {training.replicate} level {training.level}"
+
+
+def _make_bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=8),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        speed_estimate_period=3600,  # seconds; a large network is measured every few minutes
+    )

@@ -30,7 +30,7 @@ def describe_start(
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "flags": list(flags),
         "settings": {**dataclasses.asdict(settings), "threads": settings.threads_per_job or "all"},
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": versions(),
         "git_revision": _git_revision(),
         "hardware": {
             "processor": processor(),
@@ -41,8 +41,9 @@ def describe_start(
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Returns the versions of Python, this program, what it computes with, and users' packages."""
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

@@ -45,28 +45,50 @@ def full_disk_named(folder: Path) -> Iterator[None]:
         raise files.unwritable(error.filename or folder, error.strerror) from error
 
 
-@contextlib.contextmanager
-def run_log(log_file: Path, console: Console) -> Iterator[None]:
-    """Sends this package's log lines to a file, with times, and to the console.
+class RunLog:
+    """A run's log: this package's log lines, in a file, with times, and on the console.
 
-    Args:
-        log_file: the file; lines are added to it.
-        console: where they are shown.
+    It hears them inside `hearing()`: of several runs at the same time, each those that it is about.
     """
-    logger = logging.getLogger("lth_tf")
-    with files.writing(log_file):
-        to_file = _FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = (to_file, _ConsoleHandler(console))
-    before = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    for handler in handlers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.level, logger.propagate = before
-        for handler in handlers:
-            logger.removeHandler(handler)
+
+    def __init__(self, log_file: Path, console: Console) -> None:
+        """Opens the log.
+
+        Args:
+            log_file: the file; lines are added to it.
+            console: where they are shown.
+
+        Raises:
+            UserError: if the file cannot be written.
+        """
+        with files.writing(log_file):
+            to_file = _FileHandler(log_file, encoding="utf-8", errors="backslashreplace")
+        to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        self._handlers = (to_file, _ConsoleHandler(console))
+        self._is_hearing = False
+
+    @contextlib.contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Hears log lines inside the context; one inside another changes nothing."""
+        if self._is_hearing:
+            yield
+            return
+        logger = logging.getLogger("lth_tf")
+        before = logger.level, logger.propagate
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        for handler in self._handlers:
+            logger.addHandler(handler)
+        self._is_hearing = True
+        try:
+            yield
+        finally:
+            self._is_hearing = False
+            logger.level, logger.propagate = before
+            for handler in self._handlers:
+                logger.removeHandler(handler)
+
+    def close(self) -> None:
+        """Closes the file."""
+        for handler in self._handlers:
             handler.close()

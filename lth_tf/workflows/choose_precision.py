@@ -35,10 +35,10 @@ def choose_precision(
     Raises:
         UserError: if several machines would choose, each for itself, or a run directory is damaged.
     """
-    if settings.distribution == "multi_worker":
+    if settings.distribution == "multi_worker" or settings.cluster:
         raise UserError(
-            f"--precision={AUTO}: must be one of {', '.join(TRIED)} with "
-            "--distribution=multi_worker, whose workers would choose each for itself"
+            f"--precision={AUTO}: must be one of {', '.join(TRIED)} where several machines train, "
+            "which this one cannot try for"
         )
     for name in TRIED:
         candidate = _in(name, experiment)

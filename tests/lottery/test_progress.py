@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from lth_tf.lottery import progress
+from lth_tf.metric import ACCURACY
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, make_plan
 from lth_tf.runs.results import Result
@@ -68,3 +69,31 @@ def test_a_layer_that_has_no_weights_is_named(caplog):
     assert caplog.messages[1:] == [
         "replicate 0 level  1  ticket   10.00%  layer collapse: no weight is left of a, c"
     ]
+
+
+def test_several_experiments_have_a_row_each_while_they_run_and_one_together(caplog):
+    caplog.set_level(logging.INFO)
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    experiment = Experiment(recipe=paper_recipe("lenet"), rounds=1)
+    plan = make_plan(experiment)
+    with progress.ProgressTable(console, 2 * len(plan)) as table:
+        one, two = (table.listener(name, experiment, plan, ACCURACY) for name in ("one", "two"))
+        one.started(plan[0], 1.0)
+        one.measured(plan[0], row(25_000, 0.9))
+        drawn = "".join(map(str, visible(table)))
+        assert "one  replicate 0 level 0  25,000/50,000  validation 90.0%" in drawn
+        assert "all experiments  0/4 trainings" in drawn and "two" not in drawn
+        for training in plan:
+            result = Result(
+                0, training.level, training.arm, 1.0, 9, 100, 0.5, 0.9, 0.9, 200, 1.0, {}, {}
+            )
+            one.finished(training, result)
+        two.started(plan[0], 1.0)
+        drawn = "".join(map(str, visible(table)))
+        assert "one" not in drawn and "two  replicate 0 level 0  compiling" in drawn
+        assert "all experiments  2/4 trainings" in drawn
+    assert caplog.messages[0].startswith("one  replicate 0 level  0  dense ")
+
+
+def visible(table):
+    return [task.description for task in table._bar.tasks if task.visible]

@@ -63,7 +63,8 @@ def test_half_precision_must_pay(half, taken):
     )
 
 
-def test_workers_do_not_choose_each_for_itself(capfd):
-    command = ["main", "--dataset=mnist_5k", "--precision=auto", "--distribution=multi_worker"]
-    assert main.main(command) == 1
-    assert "--precision=auto: must be one of float32, mixed_bfloat16 with" in capfd.readouterr().err
+@pytest.mark.parametrize("machines", ["--distribution=multi_worker", "--cluster=auto"])
+def test_one_machine_does_not_choose_for_others(machines, capfd):
+    assert main.main(["main", "--dataset=mnist_5k", "--precision=auto", machines]) == 1
+    told = capfd.readouterr().err
+    assert "--precision=auto: must be one of float32, mixed_bfloat16 where several" in told

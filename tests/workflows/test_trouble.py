@@ -102,12 +102,13 @@ def test_a_ticket_that_cannot_be_exported_is_told(reference, told, tmp_path):
 
 
 def test_log_lines_that_find_no_room_are_lost_in_silence(capfd):
-    from lth_tf.runs.run_log import run_log
+    from lth_tf.runs.run_log import RunLog
 
-    heard = Console(width=120)
-    with run_log(Path("/dev/full"), heard):  # refuses every byte
+    log = RunLog(Path("/dev/full"), Console(width=120))  # refuses every byte
+    with log.hearing():
         for _ in range(3):
             logging.getLogger("lth_tf.test").info("here")
+    log.close()
     assert capfd.readouterr() == ("here\n" * 3, "")
 
 

@@ -134,21 +134,40 @@ def headline(folder: Path) -> str:
         UserError: if it is no run directory, or damaged.
     """
     (run,) = read_runs([folder])
-    return verdict_sentence(_verdict(run, Wanted()))
+    return verdict_sentence(verdict_on(run, Wanted()))
 
 
 def _sections(runs: Sequence[Run], wanted: Wanted) -> tuple[list[Point], list[Section]]:
     points: list[Point] = []
     sections = []
     for run in runs:
-        of_run = [*level_points(run.name, run.results), *_points_of_levels(run)]
-        paper = [] if not run.results else paper_points(run.experiment)
-        sections += [_section(run, of_run, paper, wanted), *_studies(run)]
+        of_run, paper, section = section_of(run, wanted)
+        sections += [section, *_studies(run)]
         points += [*of_run, *(point for point in paper if point not in points)]
-    together = comparisons(runs, points, [bool(_judged_marks(run)) for run in runs])
+    together = comparisons(runs, points, [is_judged_by_marks(run) for run in runs])
     if together:
         sections.insert(0, Section(title="Runs together", pictures=together))
     return points, sections
+
+
+def section_of(run: Run, wanted: Wanted) -> tuple[list[Point], list[Point], Section]:
+    """Returns what is drawn of a run, the paper's points for it, and what is said of it.
+
+    Args:
+        run: the run.
+        wanted: margins, where they are not to be those of the data set.
+
+    Raises:
+        UserError: if its files are damaged.
+    """
+    points = [*level_points(run.name, run.results), *_points_of_levels(run)]
+    paper = [] if not run.results else paper_points(run.experiment)
+    return points, paper, _section(run, points, paper, wanted)
+
+
+def is_judged_by_marks(run: Run) -> bool:
+    """Says whether a run is judged at its marks, not at early stopping."""
+    return bool(_judged_marks(run))
 
 
 def _points_of_levels(run: Run) -> list[Point]:
@@ -159,7 +178,7 @@ def _points_of_levels(run: Run) -> list[Point]:
 
 
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
-    marks, verdict = _judged_marks(run), _verdict(run, wanted)
+    marks, verdict = _judged_marks(run), verdict_on(run, wanted)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)
@@ -174,7 +193,13 @@ def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: 
     )
 
 
-def _verdict(run: Run, wanted: Wanted) -> Verdict:
+def verdict_on(run: Run, wanted: Wanted) -> Verdict:
+    """Returns the verdict on a run.
+
+    Args:
+        run: the run.
+        wanted: margins, where they are not to be those of the data set.
+    """
     grid, marks = run.experiment.recipe.eval_every, _judged_marks(run)
     return judge(run.results, wanted.margins(run), grid, marks, run.metric, _earlier(run))
 

@@ -1,15 +1,21 @@
-"""Schedulers: which process runs which training of a plan, one file each.
+"""Schedulers: which process runs which training of which experiment, one file each.
 
-`in_turn` runs one after another in this process, `processes` several at the same time. Another one,
-such as a cluster's, is a `Scheduler` in a file beside them, and a line where `run_experiment`
-chooses. Like `processes`, this module is imported before a process has its devices: it imports no
-TensorFlow.
+`in_turn` runs one after another in this process, `processes` several at the same time,
+`ray_cluster` on the machines of a Ray cluster. All take one queue of any number of experiments, so
+that nothing waits while any of them has a training that is ready. Another one is a `Scheduler` in a
+file beside them, and a line where `run_experiments` chooses. Like the others, this module is
+imported before a process has its devices: it imports no TensorFlow.
 """
 
 import abc
+import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lth_tf.errors import UserError
+from lth_tf.lottery.schedulers.ready import ReadyQueue
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
@@ -20,24 +26,42 @@ if TYPE_CHECKING:
     from lth_tf.lottery.worker import Listener
 
 
-class Scheduler(abc.ABC):
-    """Runs the trainings of an experiment's plan, each when what it needs is complete."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Queued:
+    """An experiment that has begun, and what is to be run of it.
 
-    def __init__(
-        self, network: "Network", inputs: "Inputs", store: Store, settings: Settings
-    ) -> None:
+    Attributes:
+        network: its network.
+        inputs: what it has besides its recipe.
+        store: where trainings find what they need, and leave their results.
+        settings: how its trainings are run.
+        pending: the trainings that are not complete, in the plan's order: none comes before one
+            that it needs.
+        listener: is called as trainings make progress, in the scheduler's process and thread.
+        at_work: makes a context for what is done for it, in which log lines go to its log.
+    """
+
+    network: "Network"
+    inputs: "Inputs"
+    store: Store
+    settings: Settings
+    pending: Sequence[Training]
+    listener: "Listener"
+    at_work: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext
+
+
+class Scheduler(abc.ABC):
+    """Runs the trainings of experiments, each when what it needs is complete."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
         """Makes a scheduler; nothing is run yet.
 
         Args:
-            network: the experiment's network.
-            inputs: what the experiment has besides its recipe.
-            store: where trainings find what they need, and leave their results.
-            settings: how to run.
+            settings: how many trainings run at the same time, and where.
+            folder: where its own files go: the run directory, or the sweep's folder.
         """
-        self._network = network
-        self._inputs = inputs
-        self._store = store
         self._settings = settings
+        self._folder = folder
 
     @staticmethod
     @abc.abstractmethod
@@ -53,20 +77,38 @@ class Scheduler(abc.ABC):
 
     @abc.abstractmethod
     def run(
-        self,
-        pending: Sequence[Training],
-        listener: "Listener",
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Runs trainings, and leaves their files and results in the store.
+        self, queue: Sequence[Queued], should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[Queued, Exception]:
+        """Runs trainings, and leaves their files and results in the stores.
 
         Args:
-            pending: the trainings that are not complete, in the plan's order: none comes before
-                one that it needs.
-            listener: is called as trainings make progress, in this process and thread.
+            queue: the experiments; of two trainings that are ready, that of the first goes first.
             should_stop: is asked again and again whether to keep the state and stop.
 
+        Returns:
+            What went wrong, by experiment: one that fails stops no other. What is complete stays;
+            the same plan continues.
+
         Raises:
-            UserError: if a training fails. What is complete stays; the same plan continues.
             KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
         """
+
+
+def ready_queue(queue: Sequence[Queued]) -> ReadyQueue[tuple[Queued, Training]]:
+    """Returns the trainings of all experiments, each ready when what it needs is complete."""
+
+    def need(item: tuple[Queued, Training]) -> tuple[Queued, Training | None]:
+        queued, training = item
+        return queued, queued.network.experiment.parent(training)
+
+    return ReadyQueue([(queued, t) for queued in queue for t in queued.pending], need)
+
+
+def failure(texts: Sequence[str]) -> UserError:
+    """Returns what is said of an experiment some of whose trainings have failed.
+
+    Args:
+        texts: each of them, and why.
+    """
+    failed = "; ".join(texts)
+    return UserError(f"{failed}. The others are complete; the same command continues")

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
-from lth_tf.lottery.schedulers import Scheduler
-from lth_tf.lottery.worker import Listener, Worker
+from lth_tf.lottery.schedulers import Queued, Scheduler
+from lth_tf.lottery.worker import Worker
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.settings import Settings
 from lth_tf.training.distribution import make_strategy, set_threads, use_gpus_sparingly
@@ -18,7 +18,7 @@ from lth_tf.training.process_group import ProcessGroup
 
 
 class InTurn(Scheduler):
-    """Runs trainings in the plan's order, with all devices for each."""
+    """Runs trainings in the plans' order, with all devices for each."""
 
     @staticmethod
     def prepare(settings: Settings) -> None:
@@ -27,31 +27,39 @@ class InTurn(Scheduler):
         use_gpus_sparingly()
 
     def run(
-        self,
-        pending: Sequence[Training],
-        listener: Listener,
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> None:
+        self, queue: Sequence[Queued], should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[Queued, Exception]:
         """See `Scheduler`."""
+        failed = {}
+        for queued in queue:
+            try:
+                with queued.at_work():
+                    self._run(queued, should_stop)
+            except Exception as error:
+                failed[queued] = error
+        return failed
+
+    def _run(self, queued: Queued, should_stop: Callable[[], bool]) -> None:
+        """Runs an experiment's trainings."""
         process_group = ProcessGroup(make_strategy(self._settings.distribution))
         with process_group.holding():
-            process_group.share_arrays({}, [dataclasses.astuple(training) for training in pending])
-            if not pending:
+            fields = [dataclasses.astuple(training) for training in queued.pending]
+            process_group.share_arrays({}, fields)
+            if not fields:
                 return
-            worker = Worker(self._network, self._store, self._settings, self._inputs.data)
-            worker.run(self._in_turn(pending, process_group, should_stop), listener, should_stop)
+            worker = Worker(queued.network, queued.store, queued.settings, queued.inputs.data)
+            trainings = _in_turn(queued, process_group, should_stop)
+            worker.run(trainings, queued.listener, should_stop)
 
-    def _in_turn(
-        self,
-        pending: Sequence[Training],
-        process_group: ProcessGroup,
-        should_stop: Callable[[], bool],
-    ) -> Iterator[Training]:
-        """Yields trainings one after another; each is complete when the next is asked for."""
-        for training in pending:
-            _stop_if_asked(process_group, should_stop)
-            yield training
-            self._store.update_results()
+
+def _in_turn(
+    queued: Queued, process_group: ProcessGroup, should_stop: Callable[[], bool]
+) -> Iterator[Training]:
+    """Yields trainings one after another; each is complete when the next is asked for."""
+    for training in queued.pending:
+        _stop_if_asked(process_group, should_stop)
+        yield training
+        queued.store.update_results()
 
 
 def follow(

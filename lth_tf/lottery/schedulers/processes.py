@@ -7,6 +7,7 @@ imports TensorFlow.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -16,7 +17,7 @@ import multiprocessing.forkserver
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from lth_tf import files, reading
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
-from lth_tf.lottery.schedulers import Scheduler
+from lth_tf.lottery.schedulers import Queued, Scheduler, failure, ready_queue
 from lth_tf.machine import gpu_of_job, shows_gpus
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
@@ -32,7 +33,7 @@ from lth_tf.runs.store import Store
 from lth_tf.terminal import ignore_signals, signals_left_out
 
 if TYPE_CHECKING:
-    from lth_tf.lottery.worker import Listener, Worker
+    from lth_tf.lottery.worker import Worker
 
 _log = logging.getLogger(__name__)
 _POLL = 0.2  # seconds
@@ -71,17 +72,22 @@ class Processes(Scheduler):
         leave_gpus()
 
     def run(
-        self,
-        pending: Sequence[Training],
-        listener: "Listener",
-        should_stop: Callable[[], bool] = lambda: False,
-    ) -> None:
+        self, queue: Sequence[Queued], should_stop: Callable[[], bool] = lambda: False
+    ) -> dict[Queued, Exception]:
         """See `Scheduler`."""
         from lth_tf.training.distribution import count_gpus
 
-        with self._inputs.saved() as inputs:
-            source = _Source(self._network.experiment, inputs, self._store.folder, self._settings)
-            _Jobs(source, pending, count_gpus()).run(listener, should_stop)
+        with contextlib.ExitStack() as stack:
+            sources = {
+                queued: _Source(
+                    queued.network.experiment,
+                    stack.enter_context(queued.inputs.saved()),
+                    queued.store.folder,
+                    queued.settings,
+                )
+                for queued in queue
+            }
+            return _Jobs(sources, self._settings.jobs, self._folder, count_gpus()).run(should_stop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,23 +108,28 @@ class _Source:
 
 
 class _Jobs:
-    """The processes; each is given the next training whose needs are met."""
+    """The processes; each is given the next training whose needs are met.
 
-    def __init__(self, source: _Source, pending: Sequence[Training], gpus: int) -> None:
-        self._store = Store(source.folder)
-        self._experiment = source.experiment
-        self._waiting = list(pending)
-        self._failed: dict[Training, str] = {}
-        self._running: dict[concurrent.futures.Future, tuple[Training, int]] = {}
+    One of the experiment that it has run before goes first, as its model is built there already.
+    """
+
+    def __init__(
+        self, sources: Mapping[Queued, _Source], jobs: int, folder: Path, gpus: int
+    ) -> None:
+        self._sources = sources
+        self._by_folder = {queued.store.folder: queued for queued in sources}
+        self._ready = ready_queue(list(sources))
+        self._failed: dict[Queued, list[str]] = {}
+        self._running: dict[concurrent.futures.Future, tuple[Queued, Training, int]] = {}
+        self._last: dict[int, Queued] = {}
         self._context = multiprocessing.get_context(_METHOD)
         # No lock, which a job that is killed might hold.
         self._stop = self._context.RawValue("b", 0)
         self._events: dict[int, Connection] = {}
-        self._work = functools.partial(_run_training, source)
-        self._gpus = gpus
-        self._pools = [self._new_pool(job) for job in range(source.settings.jobs)]
+        self._folder, self._gpus = folder, gpus
+        self._pools = [self._new_pool(job) for job in range(jobs)]
 
-    def run(self, listener: "Listener", should_stop: Callable[[], bool]) -> None:
+    def run(self, should_stop: Callable[[], bool]) -> dict[Queued, Exception]:
         """Runs everything that can be run."""
         try:
             while self._start_ready() or self._running:
@@ -126,20 +137,20 @@ class _Jobs:
                 if should_stop():
                     self._stop.value = 1
                 self._collect()
-                for name, *arguments in self._events_so_far():
-                    getattr(listener, name)(*arguments)
+                for folder, name, *arguments in self._events_so_far():
+                    queued = self._by_folder[folder]
+                    with queued.at_work():
+                        getattr(queued.listener, name)(*arguments)
         finally:
             self._stop.value = 1
             for pool in self._pools:
                 pool.shutdown(cancel_futures=True)
         if should_stop():
             raise KeyboardInterrupt
-        if self._failed:
-            failed = "; ".join(self._failed.values())
-            raise UserError(f"{failed}. The others are complete; the same command continues")
+        return {queued: failure(texts) for queued, texts in self._failed.items()}
 
     def _new_pool(self, job: int) -> _Pool:
-        log = _job_log(self._store.folder, job)
+        log = _job_log(self._folder, job)
         with files.writing(log):
             log.touch()
         # A pipe of its own for each job: one that is killed while it writes breaks no other's.
@@ -149,19 +160,18 @@ class _Jobs:
 
     def _start_ready(self) -> bool:
         """Starts what can be started; says whether anything was."""
-        idle = set(range(len(self._pools))) - {job for _, job in self._running.values()}
-        ready = [t for t in self._waiting if self._is_ready(t)][: len(idle)]
-        if self._stop.value:
-            return False
-        for training, job in zip(ready, sorted(idle), strict=False):
-            self._waiting.remove(training)
-            future = self._pools[job].submit(self._work, training)
-            self._running[future] = training, job
-        return bool(ready)
-
-    def _is_ready(self, training: Training) -> bool:
-        parent = self._experiment.parent(training)
-        return parent is None or self._store.is_done(parent)
+        started = False
+        busy = {job for _, _, job in self._running.values()}
+        for job in (job for job in range(len(self._pools)) if job not in busy):
+            if self._stop.value or not self._ready:
+                break
+            last = self._last.get(job)
+            queued, training = self._ready.take(lambda item, last=last: item[0] is last)
+            self._last[job] = queued
+            future = self._pools[job].submit(_run_training, self._sources[queued], training)
+            self._running[future] = queued, training, job
+            started = True
+        return started
 
     def _events_so_far(self) -> Iterator[tuple]:
         for events in list(self._events.values()):
@@ -173,16 +183,18 @@ class _Jobs:
 
     def _collect(self) -> None:
         for future in [future for future in self._running if future.done()]:
-            training, job = self._running.pop(future)
+            queued, training, job = self._running.pop(future)
             error = future.exception()
-            if error is None:
-                self._store.update_results()
-                continue
-            if isinstance(error, concurrent.futures.process.BrokenProcessPool):
-                self._pools[job] = self._new_pool(job)
-            log = _job_log(self._store.folder, job)
-            self._failed[training] = f"{training.path}: {error}"
-            _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
+            with queued.at_work():
+                if error is None:
+                    queued.store.update_results()
+                    self._ready.finish((queued, training))
+                    continue
+                if isinstance(error, concurrent.futures.process.BrokenProcessPool):
+                    self._pools[job] = self._new_pool(job)
+                log = _job_log(self._folder, job)
+                self._failed.setdefault(queued, []).append(f"{training.path}: {error}")
+                _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
 
 
 @dataclasses.dataclass
@@ -207,15 +219,17 @@ _parent = _Parent()
 def _run_training(source: _Source, training: Training) -> None:
     """Runs one training in a job's process."""
     try:
-        _worker(source).run([training], _Forward(_parent.events), _parent.should_stop)
+        _worker(source).run(
+            [training], _Forward(source.folder, _parent.events), _parent.should_stop
+        )
     except KeyboardInterrupt:
         if not _parent.should_stop():
             raise
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def _worker(source: _Source) -> "Worker":
-    """Returns this process's worker: its model is built once."""
+    """Returns this process's worker: an experiment's model is built once, until another's turn."""
     from lth_tf.lottery.network import Network
     from lth_tf.lottery.worker import Worker
     from lth_tf.training.distribution import set_threads, use_gpus_sparingly
@@ -230,18 +244,19 @@ def _worker(source: _Source) -> "Worker":
 
 @dataclasses.dataclass(frozen=True)
 class _Forward:
-    """Sends a job's progress to the process that started the jobs, which has the listener."""
+    """Sends a job's progress to the process that started the jobs, which has the listeners."""
 
+    folder: Path
     events: Any
 
     def started(self, *arguments: Any) -> None:
-        self.events.send(("started", *arguments))
+        self.events.send((self.folder, "started", *arguments))
 
     def measured(self, *arguments: Any) -> None:
-        self.events.send(("measured", *arguments))
+        self.events.send((self.folder, "measured", *arguments))
 
     def finished(self, *arguments: Any) -> None:
-        self.events.send(("finished", *arguments))
+        self.events.send((self.folder, "finished", *arguments))
 
 
 def _begin_job(

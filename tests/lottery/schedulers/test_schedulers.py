@@ -4,6 +4,7 @@ import pytest
 
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
+from lth_tf.lottery.schedulers import Queued
 from lth_tf.lottery.schedulers.in_turn import InTurn
 from lth_tf.lottery.schedulers.processes import Processes
 from lth_tf.paper.recipes import paper_recipe
@@ -36,7 +37,7 @@ class Events:
 
 @pytest.fixture(params=JOBS, ids=lambda scheduler: scheduler.__name__)
 def made(request, tmp_path):
-    """A scheduler of an experiment that has begun, its plan and its store."""
+    """Runs an experiment that has begun by a scheduler; its plan and its store."""
     recipe = paper_recipe("lenet").override(
         dataset="mnist_5k", validation_size=500, iterations=20, eval_every=10
     )
@@ -45,13 +46,20 @@ def made(request, tmp_path):
     network = Network(experiment, Inputs().info(recipe, None))
     store = Store(tmp_path)
     store.begin(experiment, network.data, describe_start((), settings), network.described)
-    return request.param(network, Inputs(), store, settings), make_plan(experiment), store
+    plan, scheduler = make_plan(experiment), request.param(settings, tmp_path)
+
+    def run(events, should_stop=lambda: False, pending=plan):
+        return scheduler.run(
+            [Queued(network, Inputs(), store, settings, pending, events)], should_stop
+        )
+
+    return run, plan, store
 
 
 def test_it_trains_each_after_its_needs_and_tells_the_listener(made):
-    scheduler, plan, store = made
+    run, plan, store = made
     events = Events()
-    scheduler.run(plan, events)
+    assert run(events) == {}
     assert all(store.is_done(training) for training in plan) and len(plan) == 3
     written = (store.folder / "results.csv").read_text().splitlines()
     assert len(written) == 1 + len(plan)
@@ -64,14 +72,14 @@ def test_it_trains_each_after_its_needs_and_tells_the_listener(made):
 
 
 def test_it_stops_where_it_is_asked_to_and_keeps_the_state(made):
-    scheduler, plan, store = made
+    run, plan, store = made
     events = Events()
     with pytest.raises(KeyboardInterrupt):
-        scheduler.run(plan, events, lambda: (plan[0], "started") in events.heard)
+        run(events, lambda: (plan[0], "started") in events.heard)
     assert events.heard[0] == (plan[0], "started")
     assert not any(store.is_done(training) for training in plan[1:])
 
 
 def test_nothing_to_do_is_done(made):
-    made[0].run([], Events())
+    assert made[0](Events(), pending=[]) == {}
     assert not list(made[2].folder.glob("replicate_*"))
