@@ -255,8 +255,8 @@ def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
     from lth_tf.training.distribution import auto_jobs
 
     jobs = values["jobs"].value
-    if jobs != "auto" and not jobs.isdecimal():
-        raise UserError(f"--jobs={jobs}: must be auto or a whole number of at least 1")
+    if jobs != "auto" and not (jobs.isdecimal() and len(jobs) < 10):
+        raise UserError(f"--jobs={jobs}: must be auto or a whole number from 1 to 256")
     # A distributed training has all devices to itself.
     chains = width if values["distribution"].value == "none" else 1
     names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads")
