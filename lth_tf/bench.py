@@ -50,15 +50,17 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     )  # fmt: skip
     flags.DEFINE_integer(
         "iterations", None, "Iterations of one measurement. Default: a few seconds' worth.",
-        lower_bound=1, **common,
+        lower_bound=1, upper_bound=10**7, **common,
     )  # fmt: skip
-    flags.DEFINE_integer("repetitions", 5, "Measurements of each.", lower_bound=1, **common)
+    flags.DEFINE_integer(
+        "repetitions", 5, "Measurements of each.", lower_bound=1, upper_bound=1_000, **common
+    )
     flags.DEFINE_enum(
         "xla", "auto", ["auto", "on", "off"], "Compile lth_tf's training with XLA.", **common
     )
     flags.DEFINE_integer(
         "threads", 0, "Threads of each; 0 for as many as there are cores.",
-        lower_bound=0, **common,
+        lower_bound=0, upper_bound=1_024, **common,
     )  # fmt: skip
     flags.DEFINE_list(
         "contestants", [*NAMES], f"Which to measure beside lth_tf, of {', '.join(NAMES)}.", **common

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from absl import flags
 
-from lth_tf.errors import UserError, UsersCodeError, one_line
+from lth_tf.errors import UserError, UsersCodeError, one_line, reason_of
 from lth_tf.importing import allow
 from lth_tf.output import guard_standard_streams
 from lth_tf.reading import read_text
@@ -34,6 +34,7 @@ _KINDS = {
 
 _FUNCTIONS = ("model", "dataset", "augment")  # flags that may name one
 _MOST_FLAGS = 2**20  # bytes of a flag file
+_NO_MEMORY = "not enough memory; --batch_size, --width, --jobs or a smaller data set take less"
 
 # What absl adds to the help of a flag that may be given several times.
 _REPEAT = ";\n    repeat this option to specify a list of values"
@@ -102,7 +103,7 @@ def _run(
         with Terminal() as terminal:
             return _guarded(main, terminal, values, terminal, *([rest] if takes_arguments else []))
     except OSError as error:
-        return _fail(sys.stderr, error)
+        return _fail(sys.stderr, _refused(error))
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str], where: str = "") -> list[str]:
@@ -143,20 +144,26 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
             traceback.print_exception(error.__cause__)
         return _fail(terminal.errors, error)
     except (UserError, OSError) as error:
-        return _stopped(terminal) if terminal.asked else _fail(terminal.errors, error)
+        said = _refused(error) if isinstance(error, OSError) else error
+        return _stopped(terminal) if terminal.asked else _fail(terminal.errors, said)
     except MemoryError:
-        return _fail(
-            terminal.errors,
-            "not enough memory; --batch_size, --width, --jobs or a smaller data set take less",
-        )
-    except Exception:
+        return _fail(terminal.errors, _NO_MEMORY)
+    except Exception as error:
         if terminal.asked:  # a library made something else of it
             return _stopped(terminal)
+        if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+            return _fail(terminal.errors, _NO_MEMORY)
         with contextlib.suppress(OSError):  # the disk that has the log may be full
             traceback.print_exc()
         traceback.print_exc(file=terminal.errors)
         return _fail(terminal.errors, "this is a fault of lth_tf, not of yours; please report it")
     return 0
+
+
+def _refused(error: OSError) -> str:
+    """Says what the system refused, and of which file."""
+    place = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return f"{place}{reason_of(error)}"
 
 
 def _stopped(terminal: Terminal) -> int:

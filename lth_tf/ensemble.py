@@ -30,7 +30,10 @@ The first run has the tickets. Of the others the dense networks are compared wit
 def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     """Defines this binary's flags; returns their names by group."""
     common: dict[str, Any] = {"flag_values": values}
-    flags.DEFINE_integer("level", None, "Level of the tickets, 1 or higher.", **common)
+    flags.DEFINE_integer(
+        "level", None, "Level of the tickets, 1 or higher.", lower_bound=1, upper_bound=999_999,
+        **common,
+    )  # fmt: skip
     flags.DEFINE_list(
         "levels", [], "Levels of the first replicate's tickets that vote as those of one θ0. "
         "Default: those nearest to --level.", **common,
@@ -88,7 +91,7 @@ def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) ->
 
 
 def _levels(texts: Sequence[str]) -> list[int]:
-    if not all(text.isdecimal() for text in texts):
+    if not all(text.isdecimal() and len(text) < 7 for text in texts):
         raise UserError(f"--levels={','.join(texts)}: must be whole numbers, as in 5,6,7")
     return sorted({int(text) for text in texts})
 

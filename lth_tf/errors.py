@@ -1,12 +1,16 @@
 """The one exception that stands for a mistake of the user's."""
 
 import contextlib
+import errno
 import re
 import traceback
 from collections.abc import Iterator
 
 _LONGEST_WORD, _LONGEST = 400, 3_000  # characters
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# What a terminal obeys or cannot show: control characters, changes of direction, half characters.
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 class UserError(ValueError):
@@ -49,6 +53,14 @@ def users_code(what: str) -> Iterator[None]:
             f"{what}: its own code raised {type(error).__name__}: {cause} "
             f"({last.filename}, line {last.lineno})"
         ) from error
+
+
+def reason_of(error: OSError) -> str:
+    """Returns why the system refused something, and what helps where it does not say so."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{reason}: raise the limit, as by ulimit -n 4096"
+    return reason
 
 
 def one_line(text: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, reason_of
 from lth_tf.reading import with_checksum
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.lth_tf\.tmp")
@@ -58,7 +58,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise unwritable(path, error.strerror or error) from error
+        raise unwritable(path, reason_of(error)) from error
     except SafetensorError as error:
         raise unwritable(path, error) from error
 
@@ -69,7 +69,7 @@ def reading_folder(folder: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise UserError(f"{folder}: cannot be read ({error.strerror})") from None
+        raise UserError(f"{folder}: cannot be read ({reason_of(error)})") from None
     except (OSError, ValueError):
         raise UserError(f"{folder}: must be a run directory, but has no experiment.json") from None
 
@@ -188,10 +188,11 @@ def write_text(path: Path, text: str) -> None:
 
     Args:
         path: the file.
-        text: its content, written as UTF-8.
+        text: its content, written as UTF-8; a question mark stands for what is none, as in names
+            of files that are bytes.
     """
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_bytes(text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path, fields: Mapping[str, Any]) -> None:

@@ -278,8 +278,8 @@ def settings_from_flags(values: flags.FlagValues, width: int) -> "Settings":
             f"--cluster={cluster}: must be left out with --jobs={jobs}; a cluster runs as many "
             "trainings as it has cores or GPUs for"
         )
-    if jobs != "auto" and not jobs.isdecimal():
-        raise UserError(f"--jobs={jobs}: must be auto or a whole number of at least 1")
+    if jobs != "auto" and not (jobs.isdecimal() and len(jobs) < 10):
+        raise UserError(f"--jobs={jobs}: must be auto or a whole number from 1 to 256")
     # A distributed training has all devices to itself.
     chains = width if values["distribution"].value == "none" else 1
     names = ("data_dir", "distribution", "xla", "checkpoint_every", "threads", *_OF_CLUSTER)

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from lth_tf.errors import UserError, shortened
+from lth_tf.errors import UserError, reason_of, shortened
 from lth_tf.machine import memory
 
 CHECKSUM = "checksum"
@@ -83,7 +83,9 @@ def _require_regular(path: Path, mode: int) -> None:
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> UserError:
-    reason = getattr(error, "strerror", None) or error
+    if isinstance(error, UserError):  # it is no regular file
+        return UnreadableError(str(error))
+    reason = reason_of(error) if isinstance(error, OSError) else error
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return UserError(f"{path}: must be a whole file, but {reason}")
     return UnreadableError(f"{path}: cannot be read ({reason}); it must be a readable file")
@@ -176,7 +178,8 @@ def with_checksum(fields: Mapping[str, Any]) -> dict[str, Any]:
         UserError: if a number in it is not finite.
     """
     try:
-        plain = json.loads(json.dumps(fields, allow_nan=False))
+        text = json.dumps(fields, allow_nan=False, ensure_ascii=False)
+        plain = json.loads(text.encode("utf-8", "replace"))  # names of files may be no UTF-8
     except ValueError as error:
         raise UserError(f"{_not_finite(fields)}: must be a finite number ({error})") from None
     return {**plain, CHECKSUM: checksum_of(plain)}
@@ -245,7 +248,7 @@ def _explained(message: str, value: Any, root: str) -> str:
         try:
             found = found[name or int(number)]
         except (KeyError, IndexError, TypeError, ValueError):
-            return f"{root}{place} is wrong: {reason}"
+            return f"{f'{root}{place}'.lstrip('.')} is wrong: {reason}"
     field = f"{root}{place}" if root else place.lstrip(".")
     if missing := re.fullmatch(r"Object missing required field `(.*)`", reason):
         return f"{'.'.join(filter(None, (field, missing[1])))} is missing"
@@ -340,7 +343,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     Raises:
         UserError: if the file is missing or damaged, or larger than memory.
     """
-    _check_header(path)
+    check_header(path)
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -350,8 +353,12 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise UserError(f"{path}: does not fit into memory") from None
 
 
-def _check_header(path: Path) -> None:
-    """Checks what a safetensors file says of its size, before memory is taken for it."""
+def check_header(path: Path) -> None:
+    """Checks what a safetensors file says of its size, before memory is taken for it.
+
+    Raises:
+        UserError: if it cannot be read, is none, or is larger than it can be.
+    """
     whole = f"{path}: must be a whole safetensors file, but"
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size

@@ -221,7 +221,15 @@ class Recipe:
             fields["criterion"] = f"{score}_with_a_1" if renamed else score
         if isinstance(fields, dict) and type(fields.get("rewind")) is int and fields["rewind"] >= 0:
             fields = {**fields, "rewind": str(fields["rewind"])}
-        return conform(where, fields, cls, "recipe")
+        recipe = conform(where, fields, cls, "recipe")
+        rewind, end = recipe.rewind, recipe.iterations
+        # Kinds have names, which `lth_tf.lottery.rewinding` knows.
+        if rewind.isdecimal() and (len(rewind) > len(str(end)) or int(rewind) >= end):
+            raise UserError(
+                f"{where}: recipe.rewind must be below recipe.iterations, {end:,}, or the name of "
+                f"a kind, found {shortened(rewind, 40)}"
+            )
+        return recipe
 
 
 # Than the first recipes that were written.

@@ -9,6 +9,9 @@ from absl import flags
 from lth_tf import commandline
 from lth_tf.errors import UserError
 
+MANY = "lth_tf: Too many open files"
+NO_MEMORY = f"lth_tf: {commandline._NO_MEMORY}\n"
+
 
 def define(values):
     flags.DEFINE_integer("rounds", 10, "Pruned trainings.", flag_values=values)
@@ -37,7 +40,10 @@ def go(main, *argv):
     [
         (None, 0, ""),
         (UserError("--rounds=7: is odd"), 1, "lth_tf: --rounds=7: is odd\n"),
-        (OSError(13, "Permission denied", "x"), 1, "lth_tf: [Errno 13] Permission denied: 'x'\n"),
+        (OSError(13, "Permission denied", "x"), 1, "lth_tf: x: Permission denied\n"),
+        (OSError(24, "Too many open files"), 1, f"{MANY}: raise the limit, as by ulimit -n 4096\n"),
+        (MemoryError(), 1, NO_MEMORY),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM"), 1, NO_MEMORY),
         (KeyboardInterrupt(), 130, "Stopped.\n"),
     ],
 )

@@ -12,7 +12,7 @@ import numpy as np
 
 from lth_tf.arms import ARMS
 from lth_tf.arrays import Arrays
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, shortened
 from lth_tf.recipe import Recipe
 from lth_tf.registry import Registry
 from lth_tf.runs.experiment import DENSE, ONE_SHOT, TICKET, Experiment, Training
@@ -189,12 +189,13 @@ def rewinding_of(recipe: Recipe) -> Rewinding:
     """
     if recipe.rewind in REWINDINGS:
         return REWINDINGS[recipe.rewind]()
-    if recipe.rewind.isdecimal() and int(recipe.rewind) < recipe.iterations:
+    is_number = recipe.rewind.isdecimal() and len(recipe.rewind) < 20
+    if is_number and int(recipe.rewind) < recipe.iterations:
         return ToIteration(int(recipe.rewind))
     end = recipe.iterations
     raise UserError(
-        f"--rewind={recipe.rewind}: must be 0 to {end - 1}, below --iterations ({end}), or one of "
-        f"{', '.join(REWINDINGS)}"
+        f"--rewind={shortened(recipe.rewind, 200)}: must be 0 to {end - 1}, below --iterations "
+        f"({end}), or one of {', '.join(REWINDINGS)}"
     )
 
 

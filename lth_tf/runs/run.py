@@ -1,6 +1,7 @@
 """Curves: run directories as the report reads them, finished or not, or as they are published."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Sequence
 from functools import cached_property
@@ -89,7 +90,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 def _read_run(folder: Path) -> Run:
     store = Store(folder)
     return Run(
-        name=folder.name,
+        name=os.fsencode(folder.name).decode("utf-8", "replace"),
         store=store,
         experiment=store.experiment(),
         data=store.data(),

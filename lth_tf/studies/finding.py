@@ -105,6 +105,27 @@ class Finding:
         files.write_json(about_path, about)
 
 
+def require_ours(folder: Path, study: Study) -> None:
+    """Checks that no file which a study writes is there already, unless a study has written it.
+
+    Args:
+        folder: where it is to write, as a user chose it.
+        study: the study.
+
+    Raises:
+        UserError: if one is; names it.
+    """
+    about = folder / "study.json"
+    if os.path.lexists(about) and reading.read_json(about).get("study") == study.name:
+        return
+    for ending in ("csv", "md", "png", "svg", "json"):
+        path = about if ending == "json" else folder / f"{study.name}.{ending}"
+        if os.path.lexists(path):
+            raise UserError(
+                f"{path}: is there, and no study has written it; move it, or choose another --out"
+            )
+
+
 def findings_of(run: Run) -> Iterator[Finding]:
     """Yields what the run directory has of each study, in the studies' order.
 

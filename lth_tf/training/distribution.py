@@ -9,16 +9,22 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.machine import memory, usable_cores
 from lth_tf.pruning.kernels import kernels
-from lth_tf.training.process_group import check_cluster
+from lth_tf.training.cluster import read_cluster
 from lth_tf.training.random_layers import StatelessDropout, random_layers
 
 _JOB_MEMORY = 5 * 2**29  # bytes that a training on CIFAR-10 takes at most
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    read_cluster().wait_for_workers()
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
 
 # One of each for the whole process: on CPUs, TensorFlow mixes up the sums of two of them.
 DISTRIBUTIONS = {
     "none": tf.distribute.get_strategy,
     "mirrored": functools.cache(tf.distribute.MirroredStrategy),
-    "multi_worker": functools.cache(tf.distribute.MultiWorkerMirroredStrategy),
+    "multi_worker": functools.cache(_multi_worker),
 }
 
 
@@ -80,12 +86,11 @@ def make_strategy(name: str) -> tf.distribute.Strategy:
     """Returns the tf.distribute strategy of a name; it must be made before anything is computed.
 
     Raises:
-        UserError: if there is no strategy of that name, or no cluster for one of several workers.
+        UserError: if there is no strategy of that name, or the cluster of one of several workers is
+            wrong or does not answer.
     """
     if name not in DISTRIBUTIONS:
         raise UserError(f"--distribution={name}: must be one of {', '.join(DISTRIBUTIONS)}")
-    if name == "multi_worker":
-        check_cluster()
     return DISTRIBUTIONS[name]()
 
 

@@ -7,7 +7,6 @@ and writes it; it sends the others what they need of it.
 import contextlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,9 +16,6 @@ import tensorflow as tf
 from lth_tf.errors import UserError
 
 _PIECE = 2**22  # numbers that are sent at a time
-_EXAMPLE = (
-    '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
-)
 # What TensorFlow raises, in one worker or another, when a worker has gone.
 _GONE = (
     tf.errors.AbortedError,
@@ -131,30 +127,6 @@ class ProcessGroup:
 
         shares = self._strategy.run(of_replica)
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None).numpy()
-
-
-def check_cluster() -> None:
-    """Checks the environment variable TF_CONFIG before TensorFlow waits for the other workers.
-
-    Raises:
-        UserError: if it does not name a cluster of at least two workers and this one's place.
-    """
-    wanted = f"--distribution=multi_worker: TF_CONFIG must be as in {_EXAMPLE}, but "
-    try:
-        config = json.loads(os.environ["TF_CONFIG"])
-        cluster, task = config["cluster"], config["task"]
-        addresses, index = cluster[task["type"]], int(task["index"])
-    except KeyError as error:
-        raise UserError(f"{wanted}{error} is missing") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{wanted}{error}") from None
-    others = cluster.keys() - {"chief", "worker"}
-    if others:
-        raise UserError(f"{wanted}has the tasks {', '.join(others)}; remove them")
-    if not 0 <= index < len(addresses):
-        raise UserError(f"{wanted}there is no {task['type']} {index} in {addresses}")
-    if sum(map(len, cluster.values())) < 2:
-        raise UserError(f"{wanted}has one worker; use --distribution=mirrored or none")
 
 
 def _cause(error: tf.errors.OpError) -> str:

@@ -9,7 +9,7 @@ from lth_tf.errors import UserError
 from lth_tf.formats.saved_model import export_ensemble
 from lth_tf.lottery.opened_run import open_run
 from lth_tf.studies.ensemble import Ensemble
-from lth_tf.studies.finding import Finding, folder_of
+from lth_tf.studies.finding import Finding, folder_of, require_ours
 from lth_tf.workflows.study_runs import ask
 
 
@@ -39,12 +39,15 @@ def run_ensembles(
 
     Raises:
         UserError: if a folder is no run directory or damaged, the test sets differ, a level has no
-            finished ticket, no group has two members, or a file cannot be written.
+            finished ticket, no group has two members, or a file cannot be written or is none of an
+            ensemble's.
     """
     run = open_run(folders[0], data_dir=data_dir)
     study = Ensemble(level, tuple(levels), tuple(map(str, folders[1:])))
     if lacks := study.lacks(run):
         raise UserError(f"{run.store.folder}: {lacks}")
+    if out:
+        require_ours(out, study)
     groups = study.groups(run)
     if saved_model and len(groups.tickets.results) < 2:
         raise UserError(f"--saved_model={saved_model}: must have two tickets. {groups.notes[0]}")

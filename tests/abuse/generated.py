@@ -38,12 +38,13 @@ START = {
     "versions": {"python": "3.11.7"}, "git_revision": None,
     "hardware": {"processor": "x86_64", "cores": 2, "memory_gib": 23.5, "gpus": []},
 }  # fmt: skip
+INFO = ImageInfo((28, 28, 1), 10, 4_000, 1_000)
 METRICS = (
     "iteration,train_loss,validation_loss,validation_accuracy,test_accuracy,train_accuracy\n"
     "0,,2.3,0.1,0.1,\n100,0.5,0.4,0.8,0.8,0.9\n200,0.4,0.5,0.7,0.75,0.9\n"
 )
 CHOSEN = Training(0, 2, "ticket")
-SECONDS = 5  # after which a case hangs
+SECONDS = 60  # after which a case hangs, on a machine that is busy, too
 # In the place of any value of a JSON file.
 WRONG = [None, "x", "x" * 5_000, -1, 10**13, 1.5, -0.5, [], {}, [[]], True, "NESTED", "INFINITE"]
 NESTED = "[" * 100_000 + "]" * 100_000
@@ -55,7 +56,7 @@ def write_run(folder: Path) -> Path:
     experiment = Experiment(recipe=recipe, rounds=2, arms=("ticket", "reinit"))
     store = Store(folder)
     with store.lock():
-        store.begin(experiment, ImageInfo((28, 28, 1), 10, 4_000, 1_000), START)
+        store.begin(experiment, INFO, START)
     generator = np.random.default_rng(0)
     order = {name: generator.permutation(np.prod(shape)) for name, shape in SHAPES.items()}
     for training in make_plan(experiment):
@@ -65,24 +66,39 @@ def write_run(folder: Path) -> Path:
             mask[order[name][: round(mask.size * 0.8**training.level)]] = True
             masks[name] = mask.reshape(shape)
             weights[name] = np.where(masks[name], generator.normal(1, 0.1, shape), 0).astype("f4")
-        total = sum(mask.size for mask in masks.values())
-        left = {name: int(mask.sum()) for name, mask in masks.items()}
         store.clear(training)
         (store.path(training) / "metrics.csv").write_text(METRICS)
         store.write_arrays(training, "weights", weights)
         store.write_masks(training, masks)
         if training.level == 0:
             store.write_arrays(training, "initial", weights)
-        layers = {name: (n, masks[name].size) for name, n in left.items()}
-        remaining = sum(left.values())
-        fields = (remaining / total, remaining, 100, 0.4, 0.8, 0.75, 200, 1.0, {100: 0.8}, layers)
-        store.finish(training, Result(*vars(training).values(), *fields))
+        layers = {name: (int(mask.sum()), mask.size) for name, mask in masks.items()}
+        store.finish(training, result_of(training, layers))
     store.update_results()
     weights = store.read_arrays(CHOSEN, "weights")
     metadata = {"recipe": recipe.to_json(), "level": 2, "data": {"image_shape": [28, 28, 1]}}
     Ticket(store.read_masks(CHOSEN), weights, weights, metadata).save(folder.parent / "t")
     (store.path(CHOSEN) / "notes.txt").write_text("a user's")
     return folder
+
+
+def result_of(training: Training, layers: dict, stop: int = 100, end: int = 200) -> Result:
+    """A training's result, with so much left of so much in each layer."""
+    remaining, total = (sum(counts) for counts in zip(*layers.values(), strict=True))
+    fields = (remaining / total, remaining, stop, 0.4, 0.8, 0.75, end, 1.0, {100: 0.8}, layers)
+    return Result(*vars(training).values(), *fields)
+
+
+def write_result(store: Store, training: Training, sizes: dict[str, int], points: int) -> None:
+    """Writes what a report reads of a finished training: its curve, of many points, and result."""
+    header, *_ = METRICS.partition("\n")
+    chance = random.Random(training.path)
+    lines = [f"{100 * i},0.5,{0.4 + 2 / (i + 1)},0.8,0.7," for i in range(points + 1)]
+    store.clear(training)
+    (store.path(training) / "metrics.csv").write_text("\n".join([header, *lines]) + "\n")
+    layers = {name: (round(size * 0.8**training.level), size) for name, size in sizes.items()}
+    stop, end = 100 * chance.randint(1, points), 100 * points
+    store.finish(training, result_of(training, layers, stop, end))
 
 
 def read_run(folder: Path) -> str:

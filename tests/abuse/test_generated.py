@@ -1,22 +1,8 @@
 """Generated damage to run directories and tickets: each is told in a line, or left out with one."""
 
-import importlib.util
-import logging
-from pathlib import Path
-
 import pytest
 
-
-@pytest.fixture(scope="module")
-def generated():
-    spec = importlib.util.spec_from_file_location(
-        "generated", Path(__file__).with_name("generated.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    logging.disable(logging.CRITICAL)
-    yield module
-    logging.disable(logging.NOTSET)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def test_a_sample_of_the_damage_is_told(generated):
@@ -27,6 +13,7 @@ def test_a_sample_of_the_damage_is_told(generated):
 @pytest.mark.abuse
 def test_all_of_the_damage_is_told(generated):
     found, bad = generated.count()
+    print(found)
     assert not bad and sum(found.values()) > 1_000, found
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lth_tf import commandline, importing, output
+from lth_tf import commandline, importing, output, report
 from lth_tf.errors import UserError, one_line
 from lth_tf.formats.ticket import Ticket
 from lth_tf.recipe import Recipe
@@ -85,7 +85,7 @@ def run(code, **how):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **how.pop("env", {})}
     return subprocess.run(
         [sys.executable, *how.pop("options", ()), "-c", code],
-        env=environment, capture_output=True, check=False, timeout=60, **how,
+        env=environment, capture_output=True, check=False, **how,
     )  # fmt: skip
 
 
@@ -112,13 +112,52 @@ def test_a_full_or_closed_output_is_told_at_the_end_and_no_traceback():
         code = HELP.format("report")
         done = subprocess.run(
             [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, env=environment,
-            check=False, timeout=60,
+            check=False,
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.decode().startswith("lth_tf: standard output: could not be written (No sp")
     assert done.stderr.count(b"\n") == 1
     closed = run(f"import os; os.close(1); os.close(2)\n{HELP.format('report')}")
     assert closed.returncode == 0
+
+
+def test_a_reader_of_the_output_may_go_away():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = f"{sys.executable} -m lth_tf.report --help; echo $? >&2"
+    done = subprocess.run(
+        ["bash", "-c", f"({command}) | head -1"], env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.stdout == "Reports on runs, finished or not: figures, tables, and whether there " \
+        "are winning tickets.\n"  # fmt: skip
+    *told, code = done.stderr.splitlines()
+    # The help fits into a pipe: whether it was still written is up to the system.
+    assert "Traceback" not in done.stderr and (code, len(told)) in (("0", 0), ("1", 1))
+
+
+def test_warnings_as_errors_and_names_that_are_no_text_stop_no_report(generated, tmp_path):
+    folder = generated.write_run(tmp_path / os.fsdecode(b"r\xe9"))
+    code = "import runpy; runpy.run_module('lth_tf.report', run_name='__main__', alter_sys=True)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.argv.append('x')\n{code}", folder],
+        env=environment, capture_output=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert b"x: must be a run directory" in done.stderr and done.returncode == 1, done.stderr
+    assert report.main(["lth_tf.report", str(folder)]) == 0
+    assert "## r\ufffd\n" in (folder / "report/report.md").read_text(encoding="utf-8")
+
+
+def test_few_open_files_are_enough_or_told(generated, tmp_path):
+    folder = generated.write_run(tmp_path / "run")
+    for most in (16, 7, 5):
+        limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({most}, {most}))"
+        code = f"sys.exit(report.main(['report', {str(folder)!r}]))"
+        done = run(f"import sys\nfrom lth_tf import report\n{limit}\n{code}")
+        lines = done.stderr.decode().splitlines()
+        assert done.returncode == 0 or (done.returncode == 1 and len(lines) == 1), lines
+        assert done.returncode == 0 or "ulimit -n" in lines[0], lines
+    assert done.returncode == 1
 
 
 def test_letters_that_an_encoding_lacks_are_written_plainly():

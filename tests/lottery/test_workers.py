@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 
 import numpy as np
 import pytest
@@ -22,15 +23,15 @@ FLAGS = (
 
 @pytest.fixture
 def start_two(start, tmp_path):
-    """Starts two workers on loopback, each with a --runs_dir of its own."""
+    """Starts two workers on loopback, each with a --runs_dir of its own; or fewer of the two."""
 
-    def start_workers():
+    def start_workers(count=2):
         with socket.socket() as one, socket.socket() as two:
             one.bind(("127.0.0.1", 0))
             two.bind(("127.0.0.1", 0))
             addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in (one, two)]
         workers = []
-        for index in range(2):
+        for index in range(count):
             task = {"type": "worker", "index": index}
             config = json.dumps({"cluster": {"worker": addresses}, "task": task})
             before = f"import os; os.environ['TF_CONFIG'] = {config!r}"
@@ -77,6 +78,18 @@ def test_two_workers_train_as_one_and_continue_after_one_was_killed(
         assert (one["level"], one["remaining"]) == (two["level"], two["remaining"])
         losses = [float(row["validation_loss_at_early_stop"]) for row in (one, two)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.abuse
+def test_a_worker_whom_no_other_answers_ends_and_says_so(start_two, tmp_path):
+    begin = time.monotonic()
+    (worker,) = start_two(1)
+    assert end([worker]) == [1]
+    seconds = time.monotonic() - begin
+    told = (tmp_path / "of_0/log").read_text().splitlines()[-1]
+    print(f"{seconds:.0f} s: {told}")
+    assert told.startswith("lth_tf: --distribution=multi_worker: no worker answers within 45 sec")
+    assert "at 127.0.0.1:" in told
 
 
 def test_a_batch_that_does_not_divide_among_the_devices_is_refused():

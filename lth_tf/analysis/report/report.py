@@ -21,7 +21,7 @@ from lth_tf.analysis.figures.published_points import kept_points
 from lth_tf.analysis.pages.render import Drawn, render
 from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.report.background import recipe_table, runtime_table, setting_of
-from lth_tf.analysis.report.leftovers import keep_only
+from lth_tf.analysis.report.leftovers import claim, keep_only
 from lth_tf.analysis.report.notes import notes_on
 from lth_tf.analysis.report.tables import effects_table, measured_table, spread_table, verdict_table
 from lth_tf.analysis.verdict.judging import judge
@@ -93,7 +93,8 @@ def write_report(
 ) -> list[Section]:
     """Writes figures, levels.csv, report.html and report.md on run directories.
 
-    Figures of an earlier report that this one does not have are removed.
+    Figures of an earlier report that this one does not have are removed; files that no report has
+    written are not replaced.
 
     Args:
         folders: the run directories, finished or not.
@@ -106,12 +107,15 @@ def write_report(
         one that compares the runs if there is one.
 
     Raises:
-        UserError: if a folder is no run directory or damaged, or `out` cannot be written.
+        UserError: if a folder is no run directory or damaged, or `out` cannot be written or has
+            files of the same names that no report has written.
     """
     runs = read_runs(folders)
     points, sections = _sections(runs, wanted or Wanted())
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
+    names = [picture.name for section in sections for picture in section.pictures]
+    claim(out, [f"{name}.{ending}" for name in names for ending in ("png", "svg")])
     files.write_text(out / "levels.csv", levels_csv(points))
     drawn = {
         picture.name: Drawn(*canvas.write_figure(picture.draw, out, picture.name))

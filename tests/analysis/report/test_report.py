@@ -34,7 +34,7 @@ from lth_tf.analysis.figures.points import (
     level_points,
     shown_levels,
 )
-from lth_tf.analysis.report.leftovers import keep_only
+from lth_tf.analysis.report.leftovers import claim, keep_only
 from lth_tf.analysis.report.notes import notes_on
 from lth_tf.analysis.report.report import Wanted
 from lth_tf.analysis.report.tables import measured_table
@@ -570,6 +570,38 @@ def test_figures_of_an_earlier_report_are_removed_and_nothing_else(make_run, tmp
     assert len([*out.glob("r-*.svg")]) == 10
     listed = (out / "figures.sha256").read_text()
     assert listed.count("\n") == 20 and "old" not in listed
+
+
+@pytest.mark.parametrize("name", ["levels.csv", "report.md", f"r-{EARLY_STOP}.png"])
+def test_a_file_that_no_report_has_written_is_not_replaced(make_run, tmp_path, name, capfd):
+    make_run(tmp_path / "r", rounds=1)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("a user's")
+    assert call(tmp_path / "r", f"--out={out}") == 1
+    assert capfd.readouterr().err == (
+        f"lth_tf: {out / name}: is there, and no report has written it; move it, or choose another "
+        "--out\n"
+    )
+    assert [path.name for path in out.iterdir()] == [name]
+    assert (out / name).read_text() == "a user's"
+
+
+def test_a_report_that_was_killed_or_is_older_is_replaced(make_run, tmp_path):
+    make_run(tmp_path / "r", rounds=1)
+    killed, older = tmp_path / "killed", tmp_path / "older"
+    for out in (killed, older):
+        out.mkdir()
+    for _ in range(2):  # names that have what a model's may have
+        claim(killed, [f"r-{EARLY_STOP}.png", "a b:c-é.svg"])
+        (killed / "a b:c-é.svg").touch()
+    (older / "report.md").write_text("# Lottery tickets\n")
+    for out in (killed, older):
+        (out / f"r-{EARLY_STOP}.png").write_text("half")
+        (out / "levels.csv").write_text("run\n")
+        assert call(tmp_path / "r", f"--out={out}") == 0
+        assert (out / "report.html").is_file() and (out / "levels.csv").stat().st_size > 10
+        assert "0" * 64 not in (out / "figures.sha256").read_text()
 
 
 def test_curves_are_drawn_of_the_levels_nearest_the_papers(make_run, tmp_path):

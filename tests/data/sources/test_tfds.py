@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from lth_tf.data import ImageInfo, info, load
 from lth_tf.data.sources.tfds import PUBLISHED, cache, prepared, reach
@@ -93,7 +95,58 @@ def prepare_anew(path):
     record.write_text(record.read_text() + "\n")
 
 
-@pytest.mark.parametrize("damage", [truncate, flip_a_bit, empty, prepare_anew])
+def replace_by_a_pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def promise_too_much(path):
+    content = path.read_bytes()
+    path.write_bytes((2**40).to_bytes(8, "little") + content[8:])
+
+
+def sealed(change):
+    """Changes arrays and metadata, and makes the checksum right."""
+
+    def damage(path):
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata()
+            arrays = {key: file.get_tensor(key) for key in cache._ARRAYS}
+        change(arrays, metadata)
+        metadata["checksum"] = cache._checksum(arrays.values())
+        save_file(arrays, path, metadata)
+
+    damage.__name__ = change.__name__
+    return damage
+
+
+def foreign_labels(arrays, metadata):
+    arrays["test_labels"] = arrays["test_labels"] + 7
+
+
+def fewer_labels(arrays, metadata):
+    arrays["train_labels"] = arrays["train_labels"][1:].copy()
+
+
+def other_images(arrays, metadata):
+    arrays["train_images"] = arrays["train_images"].astype(np.float32)
+
+
+def other_test_images(arrays, metadata):
+    arrays["test_images"] = arrays["test_images"][:, 1:].copy()
+
+
+def no_classes(arrays, metadata):
+    metadata["classes"] = "0"
+
+
+DAMAGE = [
+    truncate, flip_a_bit, empty, prepare_anew, replace_by_a_pipe, promise_too_much,
+    *map(sealed, (foreign_labels, fewer_labels, other_images, other_test_images, no_classes)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_or_stale_cache_is_noticed_and_made_anew(tiny_root, caplog, damage):
     load(TINY, str(tiny_root))
     damage(cache_file(tiny_root))

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from lth_tf import files
-from lth_tf.data.image_data import ImageData, ImageInfo
+from lth_tf import files, reading
+from lth_tf.data.image_data import ImageData, ImageFields, ImageInfo
 from lth_tf.errors import UserError
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -80,6 +80,7 @@ def _read(root: str, name: str, reader: Callable[[Any, dict[str, str]], _T]) -> 
     if path is None:
         return None
     try:
+        reading.check_header(path)
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             expected = {"format": _FORMAT, "name": name, "prepared": _fingerprint(path.parent)}
@@ -87,7 +88,7 @@ def _read(root: str, name: str, reader: Callable[[Any, dict[str, str]], _T]) -> 
                 if metadata[key] != value:
                     raise ValueError(f"its {key} is {metadata[key]}, not {value}")
             return reader(file, metadata)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         _log.warning("The cache file %s is not used, and is made anew: %s", path, error)
         return None
 
@@ -96,13 +97,25 @@ def _data(file: Any, metadata: dict[str, str]) -> ImageData:
     arrays = {key: file.get_tensor(key) for key in _ARRAYS}
     if _checksum(arrays.values()) != metadata["checksum"]:
         raise ValueError("its checksum is wrong")
-    return ImageData(name=metadata["name"], classes=int(metadata["classes"]), **arrays)
+    info = _info(file, metadata)
+    for part, size in (("train", info.train_size), ("test", info.test_size)):
+        images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+        if (images.dtype, images.shape) != (np.uint8, (size, *info.image_shape)):
+            raise ValueError(f"its {part} images are {images.dtype} {images.shape}")
+        if labels.dtype.kind not in "iu" or labels.shape != (size,):
+            raise ValueError(f"its {part} labels are {labels.dtype} {labels.shape}")
+        if size and not 0 <= labels.min() <= labels.max() < info.classes:
+            raise ValueError(f"its {part} labels are not all from 0 to {info.classes - 1}")
+    return ImageData(name=metadata["name"], classes=info.classes, **arrays)
 
 
 def _info(file: Any, metadata: dict[str, str]) -> ImageInfo:
     train_size, *image_shape = file.get_slice("train_images").get_shape()
     test_size, *_ = file.get_slice("test_images").get_shape()
-    return ImageInfo(tuple(image_shape), int(metadata["classes"]), train_size, test_size)
+    known = {"image_shape": image_shape, "classes": int(metadata["classes"])}
+    sizes = {"train_size": train_size, "test_size": test_size}
+    fields = reading.conform("it", {**known, **sizes}, ImageFields)
+    return ImageInfo(fields.image_shape, fields.classes, train_size, test_size)
 
 
 def _find(root: str, name: str) -> Path | None:
@@ -124,7 +137,7 @@ def _file_name(name: str) -> str:
 
 def _fingerprint(folder: Path) -> str:
     """Tells one prepared set from another of the same version, by TFDS's record of its shards."""
-    return hashlib.sha256((folder / _RECORD).read_bytes()).hexdigest()
+    return hashlib.sha256(reading.read_bytes(folder / _RECORD)).hexdigest()
 
 
 def _checksum(arrays: Iterable[np.ndarray]) -> str:
