@@ -215,6 +215,11 @@ def metric_of(fields: Mapping[str, Any]) -> Metric:
     return Metric.named(objective["metric"], objective.get("higher_is_better"))
 
 
+def named_metric(fields: Mapping[str, Any]) -> Metric:
+    """Returns the metric for its name: whether more of it is better may not be known."""
+    return Metric(fields.get("objective", {}).get("metric", Metric().name))
+
+
 def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
     """Returns how many kernel weights have masks; None where it was not recorded."""
     coverage = fields.get("objective", {}).get("coverage")
@@ -223,5 +228,5 @@ def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
 
 def is_judged_by_share(fields: Mapping[str, Any]) -> bool:
     """Says whether the columns of accuracies hold shares: the paper's accuracy, or Keras's."""
-    name = fields.get("objective", {}).get("metric", Metric().name)
-    return Metric(name).is_fraction and known_direction(name) is not None
+    metric = named_metric(fields)
+    return metric.is_fraction and known_direction(metric.name) is not None

@@ -112,7 +112,7 @@ def write_report(
     points, sections = _sections(runs, wanted or Wanted())
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    files.write_text(out / "levels.csv", levels_csv(points))
+    files.write_text(out / "levels.csv", levels_csv(points, {run.name: run.metric for run in runs}))
     drawn = {
         picture.name: Drawn(*canvas.write_figure(picture.draw, out, picture.name))
         for section in sections
