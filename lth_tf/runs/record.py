@@ -22,10 +22,11 @@ FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _GROWING = ("rounds", "replicates", "reinits")
 # What earlier versions did not record.
-_LATER = ("higher_is_better", "network", "sha256")
+_LATER = ("higher_is_better", "network", "sha256", "sample")
 _ANOTHER = {
     "network": "the network is another: its layers' configuration, its own classes and functions, "
-    "what it has adapted to, or its pretrained weights"
+    "what it has adapted to, or its pretrained weights",
+    "sample": "the data set has other images or labels there: is it in another --data_dir?",
 }
 _Checksum = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _Size = Annotated[int, Meta(ge=0, le=10**9)]

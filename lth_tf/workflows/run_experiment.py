@@ -1,5 +1,6 @@
 """Running an experiment from beginning to end, in its run directory."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from rich.console import Console
 from lth_tf import data, files
 from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.analysis.report.results_table import results_table
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.formats.saved_model import export_saved_model as export
 from lth_tf.importing import allow
@@ -77,7 +79,7 @@ def run_experiment(
         recipe = experiment.recipe
         allow(recipe.model, recipe.dataset, recipe.augment)
     inputs = inputs or inputs_of(experiment.recipe)
-    network, notes = _checked_network(experiment, inputs, settings)
+    network, info, notes = _checked_network(experiment, inputs, settings)
     if not process_group.is_chief:
         place = f"Worker {process_group.index} of {process_group.size}"
         console.print(f"{place}; see worker 0, the chief, for the run.")
@@ -88,7 +90,7 @@ def run_experiment(
         with files.writing(folder / "run.log"):
             on_log_file(folder / "run.log")
         start = describe_start(flags, settings, gpu_names())
-        store.begin(experiment, network.data, start, network.described)
+        store.begin(experiment, info, start, network.described)
         _keep_ticket(network, store)
         for note in notes:
             _log.warning(note)
@@ -121,13 +123,13 @@ def _choose_scheduler(settings: Settings) -> type[Scheduler]:
 
 def _checked_network(
     experiment: Experiment, inputs: Inputs, settings: Settings
-) -> tuple[Network, list[str]]:
+) -> tuple[Network, ImageInfo | UserDataInfo, list[str]]:
     """Makes the network and checks all that can be wrong before anything is written.
 
     Data that must be downloaded, or cannot be, show here.
 
     Returns:
-        The network, and what is to be said of it.
+        The network, what is known of its data, and what is to be said of it.
     """
     recipe = experiment.recipe
     info = inputs.info(recipe, settings.data_dir)
@@ -135,7 +137,9 @@ def _checked_network(
     network.check(make_strategy(settings.distribution).num_replicas_in_sync)
     examples = inputs.data or data.load(recipe.dataset, settings.data_dir)
     augmentation(recipe.augment).check(examples.examples[0])
-    return network, check_network(network, examples)
+    if isinstance(info, ImageInfo):
+        info = dataclasses.replace(info, sample=examples.sample)
+    return network, info, check_network(network, examples)
 
 
 def _keep_ticket(network: Network, store: Store) -> None:
