@@ -159,7 +159,8 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
     """
     there, wanted = _identity(known), _identity(here)
     for name in _LATER:  # runs of earlier versions do not say
-        there.setdefault(name, wanted.get(name))
+        if there.get(name) is None:
+            there[name] = wanted.get(name)
     names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
     if names:
         differing = "; ".join(
