@@ -98,6 +98,32 @@ class Metric:
         """Its name as part of a file's name or a tag."""
         return re.sub(r"[^\w.-]+", "_", self.name, flags=re.ASCII)
 
+    def column(self, quantity: str) -> str:
+        """Returns what files call a column of accuracies; other columns keep their names.
+
+        It has this metric's name, if that is no accuracy. The mean loss of a set of examples is
+        told from the losses that stand in columns of their own.
+
+        Args:
+            quantity: the column's name of a network that is judged by accuracy, as in
+                "test_accuracy_final".
+        """
+        return _renamed(quantity, "accuracy", self._in_columns)
+
+    def quantity(self, column: str) -> str:
+        """Returns which column of accuracies a file's column is: the inverse of `column`.
+
+        Args:
+            column: as the file has it. Files of earlier versions say accuracy whatever it is.
+        """
+        return _renamed(column, self._in_columns, "accuracy")
+
+    @property
+    def _in_columns(self) -> str:
+        if self.is_fraction:
+            return "accuracy"
+        return "mean_loss" if self.name == "loss" else self.slug
+
     @property
     def scale(self) -> int:
         """What its values are multiplied by where they are shown."""
@@ -155,6 +181,11 @@ ACCURACY = Metric()
 def percent(share: float) -> str:
     """Writes a share, such as a density, in per cent with three digits."""
     return f"{100 * share:.3g}%"
+
+
+def _renamed(column: str, before: str, after: str) -> str:
+    """Renames what a column has of a set of examples."""
+    return re.sub(rf"^(train|validation|test)_{re.escape(before)}(?=_|$)", rf"\1_{after}", column)
 
 
 def _plain(value: float, digits: int, sign: str = "") -> str:

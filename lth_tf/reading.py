@@ -14,7 +14,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Annotated, Any, TypeVar
 
@@ -286,12 +286,17 @@ def _not_finite(value: Any, place: str = "") -> str:
     return next((bad for bad in found if bad), "")
 
 
-def read_table(path: Path, columns: set[str] | frozenset[str] = frozenset()) -> list[dict]:
+def read_table(
+    path: Path,
+    columns: set[str] | frozenset[str] = frozenset(),
+    named: Callable[[str], str] = str,
+) -> list[dict]:
     """Reads a CSV file with a header, as texts by column.
 
     Args:
         path: the file.
         columns: those that must be there.
+        named: returns what a column of the file is called here.
 
     Raises:
         UserError: if it cannot be read, a column is missing, or a row has another length.
@@ -301,6 +306,7 @@ def read_table(path: Path, columns: set[str] | frozenset[str] = frozenset()) -> 
         header, *lines = [line for line in reader if line] or [[]]
     except csv.Error as error:
         raise UserError(f"{path}: must be a CSV file, but {error}") from None
+    header = [named(name) for name in header]
     if missing := columns - set(header):
         raise UserError(f"{path}: must have the column {min(missing)}, which is missing")
     if len(set(header)) < len(header):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lth_tf.errors import UserError
 from lth_tf.metric import ACCURACY, Metric, known_direction
+from lth_tf.runs.results import COLUMNS, METRICS, NEWER, at_mark
 
 ERROR = Metric.named("mean_absolute_error")
 VALUES = st.floats(-1e6, 1e6)
@@ -110,3 +111,14 @@ def test_other_metrics_are_plain_numbers(value, number, difference):
 def test_no_per_cent_on_other_metrics(value):
     written = [ERROR.text(value), ERROR.short(value), ERROR.difference(value), ERROR.unit]
     assert "%" not in "".join(written) and "e+" not in "".join(written)
+
+
+@pytest.mark.parametrize("name", ["mae", "loss", "f1.score(x)", "test_accuracy", "mean", "final"])
+@given(quantity=st.sampled_from([*COLUMNS, *NEWER, *METRICS, at_mark(100), "density of accuracy"]))
+def test_a_column_goes_by_the_metrics_name_and_back(name, quantity):
+    metric = Metric(name)
+    column = metric.column(quantity)
+    assert metric.quantity(column) == quantity
+    assert (column == quantity) == (metric.is_fraction or "_accuracy" not in quantity)
+    header = [*COLUMNS, *METRICS, *NEWER, at_mark(100)]
+    assert len({metric.column(each) for each in header}) == len(set(header))

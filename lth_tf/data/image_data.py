@@ -6,8 +6,10 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from lth_tf.arrays import checksum
 from lth_tf.data.split import split
 
+_SAMPLE = 1_000
 _Side = Annotated[int, msgspec.Meta(ge=1, le=2**14)]
 _Size = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
@@ -21,6 +23,7 @@ class ImageFields(msgspec.Struct):
     test_size: _Size = 0
     mean: list[float] | None = None
     deviation: list[float] | None = None
+    sample: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class ImageInfo:
         mean: Each channel's mean over the training images, of values in [0, 1], where a recipe
             standardises by it.
         deviation: Each channel's standard deviation, likewise.
+        sample: Checksum of some of its images, see `ImageData.sample`; None where they have not
+            been loaded, and in runs of earlier versions.
     """
 
     image_shape: tuple[int, int, int]
@@ -43,6 +48,7 @@ class ImageInfo:
     test_size: int
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
+    sample: str | None = None
 
     def split(
         self, validation_size: int, generator: np.random.Generator
@@ -86,6 +92,13 @@ class ImageData:
         """Its sizes."""
         sizes = len(self.train_labels), len(self.test_labels)
         return ImageInfo(self.image_shape, self.classes, *sizes)
+
+    @property
+    def sample(self) -> str:
+        """Checksum of some images and labels: tells sets of one name and size apart."""
+        parts = self.train_images, self.train_labels, self.test_images, self.test_labels
+        some = {str(i): part[:: 1 + len(part) // _SAMPLE] for i, part in enumerate(parts)}
+        return checksum(some)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Returns each channel's mean and deviation over the training images, see `ImageInfo`.

@@ -282,6 +282,7 @@ class Network:
         self.remaining  # noqa: B018
         # Refuses metrics that are not known to be better the higher or the lower they are.
         self.metric  # noqa: B018
+        _check_policy()
 
     def _check_criterion(self) -> None:
         """Checks that there is the criterion, and that it has the weights that it needs."""
@@ -374,6 +375,17 @@ class Network:
                     f"--model={name}: layer {path} ({type(layer).__name__}) is adapted to another "
                     "state each time; adapt it to the same examples"
                 )
+
+
+def _check_policy() -> None:
+    """Checks that no script or module has set Keras's precision policy for all that is made."""
+    policy = keras.mixed_precision.global_policy().name
+    if policy != "float32":
+        raise UserError(
+            f"Keras's global policy is {policy}, which trainings would not have; set it inside of "
+            "the function that makes the network, or leave it and say Recipe(precision=...) "
+            "(--precision)"
+        )
 
 
 def _is_kernel(name: str, weight: tf.Variable, layer: keras.layers.Layer) -> bool:

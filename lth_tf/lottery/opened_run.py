@@ -227,7 +227,10 @@ class OpenedRun(Run):
         found = self.loaded or data.load(name, self.data_dir)
         sizes = found.info
         same = ("train_size", "test_size", "sha256")
-        if any(getattr(sizes, f, None) != getattr(self.data, f, None) for f in same):
+        sample = getattr(self.data, "sample", None)  # runs of earlier versions do not say
+        if any(getattr(sizes, f, None) != getattr(self.data, f, None) for f in same) or (
+            sample and sample != found.sample
+        ):
             raise UserError(
                 f"{self.store.folder}: must be opened with the data that it was run on, "
                 f"{self.data}; these are {sizes}"

@@ -150,7 +150,7 @@ class Worker:
             try:
                 outcome = self._train(training, initial, on_row, state, saving)
             finally:
-                files.write_text(folder / "metrics.csv", metrics_csv(rows))
+                files.write_text(folder / "metrics.csv", metrics_csv(rows, self._network.metric))
             check_count(outcome.masks, self._network.remaining[training.level])
             result = self._result(training, outcome)
             log.finish(outcome, result)

@@ -69,7 +69,7 @@ def from_keras_3(model: Any, what: str) -> Any:
     rebuilt = rebuilding.model(model)
     rebuilding.carry()
     if getattr(model, "compiled", False):
-        rebuilt.compile(**_objective(model, what))
+        rebuilt.compile(_scaling(model), **_objective(model, what))
 
     def with_weights() -> Any:
         rebuilding.carry(back=True)
@@ -276,16 +276,13 @@ class _Rebuilding:
         if found is None:
             raise self._refusal(old, "has no counterpart there")
         config = self._config(type(old), found, old.get_config(), old)
-        if str(config.get("dtype")) == self._default_policy():
+        if str(config.get("dtype")) == "float32":
             del config["dtype"]  # the target's own default counts
         try:
             # tf_keras's attention asks its configuration for shapes that its constructor needs not.
             return found(**config) if name == "MultiHeadAttention" else found.from_config(config)
         except (TypeError, ValueError) as error:
             raise self._refusal(old, " ".join(str(error).split())[:200]) from None
-
-    def _default_policy(self) -> str:
-        return self._source.mixed_precision.global_policy().name
 
     def _config(self, old: type, new: type, config: Mapping[str, Any], layer: Any) -> dict:
         """Translates a configuration; what the target does not know must be as by default."""
@@ -337,6 +334,21 @@ def _parameters(kind: type) -> dict[str, Any]:
             for name, parameter in inspect.signature(each.__init__).parameters.items():
                 found.setdefault(name, parameter.default)
     return found
+
+
+def _scaling(model: Any) -> Any:
+    """Returns a stand-in for a Keras 3 model's optimizer, of which only loss scaling counts."""
+    import keras as keras_3
+    import tf_keras as keras
+
+    if not isinstance(model.optimizer, keras_3.optimizers.LossScaleOptimizer):
+        return "sgd"
+    config = model.optimizer.get_config()
+    scale, steps = (config[name] for name in ("initial_scale", "dynamic_growth_steps"))
+    sgd = keras.optimizers.SGD()
+    return keras.mixed_precision.LossScaleOptimizer(
+        sgd, initial_scale=scale, dynamic_growth_steps=steps
+    )
 
 
 def _objective(model: Any, what: str) -> dict[str, Any]:

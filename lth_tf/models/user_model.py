@@ -1,6 +1,7 @@
 """A user's own network: what their function makes, checked, with initial weights from a seed."""
 
 import random
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ ModelFunction = Callable[[], "keras.Model"]
 def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model":
     """Builds a user's network.
 
-    Its initialisers draw from Keras's own seed, which is set; NumPy's and Python's generators are
-    left as they were.
+    Its initialisers draw from Keras's own seed, which is set; NumPy's and Python's generators, and
+    Keras's precision policy, which a function may set, are left as they were.
 
     Args:
         make: returns a new compiled functional or Sequential model, of tf_keras or Keras 3.
@@ -32,6 +33,7 @@ def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model"
     import tf_keras as keras
 
     python, numpy = random.getstate(), np.random.get_state()
+    policies = {each: each.mixed_precision.global_policy() for each in _libraries()}
     try:
         # Layers without a name are numbered; they must have the same numbers each time.
         keras.backend.reset_uids()
@@ -40,6 +42,8 @@ def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model"
         with users_code(f"--model={name}"):
             model = make()
     finally:
+        for library in _libraries():
+            library.mixed_precision.set_global_policy(policies.get(library, "float32"))
         random.setstate(python)
         np.random.set_state(numpy)
     what = f"--model={name}"
@@ -47,6 +51,13 @@ def build_user_model(make: ModelFunction, name: str, seed: int) -> "keras.Model"
         model = from_keras_3(model, what)
     _check(model, what)
     return model
+
+
+def _libraries() -> list[Any]:
+    """Lists tf_keras, and Keras 3 if it is in use."""
+    import tf_keras as keras
+
+    return [keras, *([sys.modules["keras"]] if "keras" in sys.modules else [])]
 
 
 def _check(model: Any, what: str) -> None:

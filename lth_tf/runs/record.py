@@ -22,10 +22,11 @@ FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
 _GROWING = ("rounds", "replicates", "reinits")
 # What earlier versions did not record.
-_LATER = ("higher_is_better", "network", "sha256")
+_LATER = ("higher_is_better", "network", "sha256", "sample")
 _ANOTHER = {
     "network": "the network is another: its layers' configuration, its own classes and functions, "
-    "what it has adapted to, or its pretrained weights"
+    "what it has adapted to, or its pretrained weights",
+    "sample": "the data set has other images or labels there: is it in another --data_dir?",
 }
 _Checksum = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 _Size = Annotated[int, Meta(ge=0, le=10**9)]
@@ -158,7 +159,8 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
     """
     there, wanted = _identity(known), _identity(here)
     for name in _LATER:  # runs of earlier versions do not say
-        there.setdefault(name, wanted.get(name))
+        if there.get(name) is None:
+            there[name] = wanted.get(name)
     names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
     if names:
         differing = "; ".join(
@@ -215,6 +217,11 @@ def metric_of(fields: Mapping[str, Any]) -> Metric:
     return Metric.named(objective["metric"], objective.get("higher_is_better"))
 
 
+def named_metric(fields: Mapping[str, Any]) -> Metric:
+    """Returns the metric for its name: whether more of it is better may not be known."""
+    return Metric(fields.get("objective", {}).get("metric", Metric().name))
+
+
 def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
     """Returns how many kernel weights have masks; None where it was not recorded."""
     coverage = fields.get("objective", {}).get("coverage")
@@ -223,5 +230,5 @@ def coverage_of(fields: Mapping[str, Any]) -> Coverage | None:
 
 def is_judged_by_share(fields: Mapping[str, Any]) -> bool:
     """Says whether the columns of accuracies hold shares: the paper's accuracy, or Keras's."""
-    name = fields.get("objective", {}).get("metric", Metric().name)
-    return Metric(name).is_fraction and known_direction(name) is not None
+    metric = named_metric(fields)
+    return metric.is_fraction and known_direction(metric.name) is not None

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from lth_tf.errors import UserError
+from lth_tf.metric import ACCURACY, Metric
 from lth_tf.reading import Count, conform, conform_row, read_table
 
 EARLY_STOP = "early_stop_iteration"
@@ -170,8 +171,13 @@ def at_mark(mark: int) -> str:
     return f"{_AT}{mark}"
 
 
-def results_csv(results: Sequence[Result]) -> str:
-    """Returns results.csv: a row per training, columns of marks and newer ones behind the first."""
+def results_csv(results: Sequence[Result], metric: Metric = ACCURACY) -> str:
+    """Returns results.csv: a row per training, columns of marks and newer ones behind the first.
+
+    Args:
+        results: the results.
+        metric: what the accuracies are; columns have its name.
+    """
     marks = sorted({mark for result in results for mark in result.test_accuracy_at})
     rows = (
         [getattr(result, column) for column in COLUMNS]
@@ -179,16 +185,21 @@ def results_csv(results: Sequence[Result]) -> str:
         + [getattr(result, column) for column in NEWER]
         for result in results
     )
-    return csv_text([*COLUMNS, *map(at_mark, marks), *NEWER], rows)
+    header = [*COLUMNS, *map(at_mark, marks), *NEWER]
+    return csv_text(map(metric.column, header), rows)
 
 
-def read_results_csv(path: Path) -> list[Result]:
+def read_results_csv(path: Path, metric: Metric = ACCURACY) -> list[Result]:
     """Returns the results that `results_csv` wrote, but for what is left of each layer.
+
+    Args:
+        path: the file.
+        metric: what the accuracies are.
 
     Raises:
         UserError: if the file is something else, or has a training twice.
     """
-    rows = read_table(path, frozenset(COLUMNS))
+    rows = read_table(path, frozenset(COLUMNS), metric.quantity)
     results = [_result_of(f"{path}: row {number}", row) for number, row in enumerate(rows, 2)]
     trainings = [(result.replicate, result.level, result.arm) for result in results]
     if len(set(trainings)) < len(trainings):
@@ -221,9 +232,15 @@ _Row = dataclasses.make_dataclass(
 )
 
 
-def metrics_csv(rows: Iterable[Any]) -> str:
-    """Returns metrics.csv of a training's rows, blank where nothing was measured."""
-    return csv_text(METRICS, ([getattr(row, name) for name in METRICS] for row in rows))
+def metrics_csv(rows: Iterable[Any], metric: Metric = ACCURACY) -> str:
+    """Returns metrics.csv of a training's rows, blank where nothing was measured.
+
+    Args:
+        rows: the evaluations.
+        metric: what the accuracies are; columns have its name.
+    """
+    header = map(metric.column, METRICS)
+    return csv_text(header, ([getattr(row, name) for name in METRICS] for row in rows))
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

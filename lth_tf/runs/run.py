@@ -106,12 +106,13 @@ def read_curve(store: Store, training: Training, column: str) -> dict[int, float
     Args:
         store: the run directory.
         training: a finished training.
-        column: of metrics.csv.
+        column: of metrics.csv, as a network that is judged by accuracy has it.
 
     Raises:
         UserError: if the file is missing or damaged.
     """
     path = store.metrics_path(training)
-    rows = reading.read_table(path, frozenset(("iteration", column)))
+    named = store.named_metric().quantity
+    rows = reading.read_table(path, frozenset(("iteration", column)), named)
     texts = {row["iteration"]: row[column] for row in rows}
     return reading.conform_row(path, texts, dict[reading.Count, float])

@@ -52,6 +52,11 @@ class Settings:
                 raise UserError(
                     f"--{name}={shortened(str(value), 40)}: must be from {least} to {most:,}"
                 )
+        if not (0 < self.gpu_share < 1 or self.gpu_share in range(1, 65)):
+            raise UserError(
+                f"--gpu_share={self.gpu_share:g}: must be above 0 and at most 1, or a whole number "
+                "up to 64"
+            )
         if self.cluster is not None:
             self._check_cluster()
         if self.jobs > 1 and self.distribution != "none":
@@ -75,9 +80,4 @@ class Settings:
             raise UserError(
                 f"--cluster={self.cluster}: must be left out with "
                 f"--distribution={self.distribution}, which gives each training all devices"
-            )
-        whole = self.gpu_share >= 1 and self.gpu_share != int(self.gpu_share)
-        if not 0 < self.gpu_share <= 64 or whole:
-            raise UserError(
-                f"--gpu_share={self.gpu_share:g}: must be above 0 and at most 1, or a whole number"
             )

@@ -191,6 +191,10 @@ class Store:
             path = self.folder / EXPERIMENT
             raise UserError(f'{path}: needs "higher_is_better" in "objective": {error}') from None
 
+    def named_metric(self) -> Metric:
+        """Returns the metric for its name: whether more of it is better may not be known."""
+        return record.named_metric(self.experiment_json())
+
     @property
     def ticket_path(self) -> Path:
         """The path of a transfer's ticket."""
@@ -376,7 +380,7 @@ class Store:
     def update_results(self) -> list[Result]:
         """Writes results.csv anew from every result.json there is; returns the results."""
         results = self.results()
-        files.write_text(self.folder / "results.csv", results_csv(results))
+        files.write_text(self.folder / "results.csv", results_csv(results, self.named_metric()))
         return results
 
     def results(self) -> list[Result]:
@@ -396,7 +400,7 @@ class Store:
             UserError: if it is damaged.
         """
         path = self.folder / "results.csv"
-        results = read_results_csv(path)
+        results = read_results_csv(path, self.named_metric())
         if record.is_judged_by_share(self.experiment_json()):
             for result in results:
                 result.check_shares(path)

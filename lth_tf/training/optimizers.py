@@ -109,8 +109,16 @@ class Momentum(keras.optimizers.SGD):
         )
 
 
-def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """Returns a new optimizer for a recipe, with loss scaling where float16 needs it."""
+def make_optimizer(
+    recipe: Recipe, compiled: keras.optimizers.Optimizer | None = None
+) -> keras.optimizers.Optimizer:
+    """Returns a new optimizer for a recipe, with loss scaling where float16 needs it.
+
+    Args:
+        recipe: the recipe.
+        compiled: what a user's model was compiled with. Keras scales the loss of a model whose
+            policy is mixed_float16, and skips updates that overflow: so does the new optimizer.
+    """
     schedule = Schedule(recipe.learning_rate, recipe.lr_drops, recipe.warmup, recipe.iterations)
     # The training loop compiles the update together with the rest.
     common = {"learning_rate": schedule, "jit_compile": False}
@@ -119,9 +127,10 @@ def make_optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         "momentum": lambda: Momentum(momentum=0.9, **common),
         "sgd": lambda: keras.optimizers.SGD(**common),
     }[recipe.optimizer]()
-    if recipe.precision == "mixed_float16":
-        optimizer = keras.mixed_precision.LossScaleOptimizer(optimizer)
-    return optimizer
+    scaling = keras.mixed_precision.LossScaleOptimizer
+    if isinstance(compiled, scaling):
+        return scaling(**{**compiled.get_config(), "inner_optimizer": optimizer})
+    return scaling(optimizer) if recipe.precision == "mixed_float16" else optimizer
 
 
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:

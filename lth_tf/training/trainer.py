@@ -108,7 +108,8 @@ class Trainer:
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync, names)
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
-            objective_of(plain).compile(self.model, make_optimizer(recipe))
+            optimizer = make_optimizer(recipe, plain.optimizer)
+            objective_of(plain).compile(self.model, optimizer)
         self._test = Evaluator(self.model, self.xla, metric)
         self._test.set_examples(*data.test)
         if self.xla and xla == "auto" and not self._test.compiles():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import against_density
-from lth_tf.analysis.figures.points import AT_EARLY_STOP, level_points
+from lth_tf.analysis.figures.points import AT_EARLY_STOP, AT_END, level_points
 from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.data import UserData
 from lth_tf.errors import UserError
@@ -72,7 +72,8 @@ class Found:
 
     def _repr_html_(self) -> str:
         """Shows the verdict and the results, in notebooks."""
-        columns = ["replicate", "level", "arm", "density", "remaining", "test_accuracy_final"]
+        final = self._store.named_metric().column(AT_END)
+        columns = ["replicate", "level", "arm", "density", "remaining", final]
         table = self.results[columns].to_html(index=False, float_format="{:.4g}".format)
         return f"<p>{html.escape(repr(self))}</p><p>{html.escape(self.verdict)}</p>{table}"
 
@@ -92,10 +93,12 @@ class Found:
         (run,) = read_runs([self.folder])
         points = level_points(run.slug, run.results)
         known = sorted({point.quantity for point in points if "/" not in point.quantity})
-        if quantity not in known:
-            raise UserError(f"quantity={quantity}: must be one of {', '.join(known)}")
+        drawn = run.metric.quantity(quantity)
+        if drawn not in known:
+            columns = ", ".join(map(run.metric.column, known))
+            raise UserError(f"quantity={quantity}: must be one of {columns}")
         with canvas.style():
-            figure = against_density(run, points, [], quantity).draw()
+            figure = against_density(run, points, [], drawn).draw()
         # Notebooks show by themselves only what pyplot made.
         figure._repr_png_ = functools.partial(_png, figure)
         return figure
@@ -104,7 +107,7 @@ class Found:
     def results(self) -> "pandas.DataFrame":
         """results.csv: a row for each finished training, accuracies as fractions.
 
-        They are values of the model's first metric where that is something else.
+        Of a model that is judged by another metric, columns have its name and its values.
         """
         import pandas
 

@@ -5,12 +5,14 @@ import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from lth_tf import data
 from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.analysis.report.results_table import results_table
+from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
 from lth_tf.formats.saved_model import export_saved_model as export
@@ -108,17 +110,17 @@ def run_experiments(
         begun: dict[Planned, _Begun] = {}
         for each in planned:
             try:
-                network, inputs, notes = _checked(each)
+                checked = _checked(each)
                 if process_group.is_chief:
-                    run = stack.enter_context(_Begun(each, network, inputs, console))
+                    run = stack.enter_context(_Begun(each, checked, console))
                     with run.at_work():
                         on_log_file(run.log_file)
-                        run.begin(notes)
+                        run.begin()
                     begun[each] = run
                 else:
                     place = f"Worker {process_group.index} of {process_group.size}"
                     console.print(f"{place}; see worker 0, the chief, for the run.")
-                    follow(network, inputs, settings, should_stop)
+                    follow(checked.network, checked.inputs, settings, should_stop)
                     outcomes[each] = []
             except Exception as error:
                 fail(each, error)
@@ -178,13 +180,26 @@ def _choose_scheduler(settings: Settings) -> type[Scheduler]:
     return Processes if settings.jobs > 1 else InTurn
 
 
-def _checked(planned: Planned) -> tuple[Network, Inputs, list[str]]:
+class _Checked(NamedTuple):
+    """An experiment in which all is right that can be checked before anything is written.
+
+    Attributes:
+        network: its network.
+        inputs: its inputs.
+        info: what is known of its data.
+        notes: what is to be said of it.
+    """
+
+    network: Network
+    inputs: Inputs
+    info: ImageInfo | UserDataInfo
+    notes: Sequence[str]
+
+
+def _checked(planned: Planned) -> _Checked:
     """Makes the network and checks all that can be wrong before anything is written.
 
     Data that must be downloaded, or cannot be, show here.
-
-    Returns:
-        The network, its inputs, and what is to be said of it.
     """
     recipe = planned.experiment.recipe
     if not planned.experiment.is_transfer:  # whose recipe is the ticket file's
@@ -196,7 +211,9 @@ def _checked(planned: Planned) -> tuple[Network, Inputs, list[str]]:
     network.check(make_strategy(settings.distribution).num_replicas_in_sync)
     examples = inputs.data or data.load(recipe.dataset, settings.data_dir)
     augmentation(recipe.augment).check(examples.examples[0])
-    return network, inputs, check_network(network, examples)
+    if isinstance(info, ImageInfo):
+        info = dataclasses.replace(info, sample=examples.sample)
+    return _Checked(network, inputs, info, check_network(network, examples))
 
 
 class _Begun(contextlib.AbstractContextManager):
@@ -208,13 +225,11 @@ class _Begun(contextlib.AbstractContextManager):
         pending: its trainings that are not complete, once it has begun.
     """
 
-    def __init__(
-        self, planned: Planned, network: Network, inputs: Inputs, console: Console
-    ) -> None:
-        self.network = network
+    def __init__(self, planned: Planned, checked: _Checked, console: Console) -> None:
+        self.network = checked.network
         self.log_file = planned.folder / "run.log"
         self.pending: list[Training] = []
-        self._planned, self._inputs, self._console = planned, inputs, console
+        self._planned, self._checked, self._console = planned, checked, console
         self._store = Store(planned.folder)
         self._held = contextlib.ExitStack()
 
@@ -235,20 +250,16 @@ class _Begun(contextlib.AbstractContextManager):
         with full_disk_named(self._store.folder), self._log.hearing():
             yield
 
-    def begin(self, notes: Sequence[str]) -> None:
-        """Writes what the run is, and finds what is missing of it.
-
-        Args:
-            notes: what is to be said of its network.
-        """
+    def begin(self) -> None:
+        """Writes what the run is, and finds what is missing of it."""
         network, store = self.network, self._store
         start = describe_start(self._planned.flags, self._planned.settings, gpu_names())
-        store.begin(network.experiment, network.data, start, network.described)
+        store.begin(network.experiment, self._checked.info, start, network.described)
         if network.ticket:
             store.keep_ticket(network.ticket)
             for line in network.fitted_ticket.notes:
                 _log.info(line)
-        for note in notes:
+        for note in self._checked.notes:
             _log.warning(note)
         coverage = network.coverage
         _log.log(logging.WARNING if coverage.is_little else logging.INFO, coverage.text)
@@ -267,9 +278,9 @@ class _Begun(contextlib.AbstractContextManager):
 
     def queued(self, listener: ProgressListener) -> Queued:
         """Returns it as a scheduler takes it."""
-        settings = self._planned.settings
+        settings, inputs = self._planned.settings, self._checked.inputs
         return Queued(
-            self.network, self._inputs, self._store, settings, self.pending, listener, self.at_work
+            self.network, inputs, self._store, settings, self.pending, listener, self.at_work
         )
 
     def conclude(self, alone: bool) -> list[Result]:

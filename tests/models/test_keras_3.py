@@ -75,6 +75,23 @@ def test_it_answers_alike_there_and_back_and_in_a_file(make, tmp_path):
     np.testing.assert_allclose(answer, model(inputs), atol=1e-5)
 
 
+def half_precision():
+    keras_3.mixed_precision.set_global_policy("mixed_float16")
+    inputs = keras_3.Input((4,))
+    hidden = L.Dense(3, activation="relu", name="hidden")(inputs)
+    return compiled(inputs, L.Dense(3, dtype="float32", name="out")(hidden))
+
+
+def test_its_precision_policy_and_loss_scaling_are_kept_and_reach_no_other_model():
+    model = build_user_model(half_precision, "m:half", 0)
+    assert [model.get_layer(name).compute_dtype for name in ("hidden", "out")] == [
+        "float16",
+        "float32",
+    ]
+    assert isinstance(model.optimizer, keras.mixed_precision.LossScaleOptimizer)
+    assert keras_3.mixed_precision.global_policy().name == "float32"
+
+
 @pytest.mark.parametrize("name", ["lenet", "resnet18"])
 def test_networks_of_tf_keras_go_to_keras_3(name):
     model = models.build(name, (8, 8, 3), 10, 0, dropout=0.1, width=0.25)

@@ -168,6 +168,14 @@ def half_precision():
     return model(inputs, L.Dense(3, activation="softmax", dtype="float16")(inputs))
 
 
+def mixed_precision():
+    """A policy of its own; its first updates overflow in float16, and Keras leaves them out."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    inputs = keras.Input(6)
+    x = L.BatchNormalization()(L.Dense(4, activation="relu")(inputs))
+    return model(inputs, L.Dense(2, dtype="float32")(x), "mse", ("mae",))
+
+
 def words():
     inputs = keras.Input(1, dtype=tf.string)
     lookup = adapted(L.StringLookup(), WORDS[:, 0][WORDS[:, 0] != "unheard of"])
@@ -297,6 +305,7 @@ CASES = {
         TITLE_AND_BODY, {"priority": BINARY},
     ),
     "half-precision outputs": (half_precision, TABLE, CLASSES),
+    "mixed_float16 of its own": (mixed_precision, TABLE, 20 * VALUES),
     "words": (words, WORDS, CLASSES),
     "text": (text, WORDS, CLASSES),
     "categories": (categories, CLASSES[:, None], CLASSES),
@@ -372,3 +381,4 @@ def test_trains_and_measures_what_plain_keras_does(case):
     assert found.weights.keys() == weights.keys()
     for name, weight in weights.items():
         np.testing.assert_allclose(found.weights[name], weight, err_msg=name, **tolerance)
+    assert keras.mixed_precision.global_policy().name == "float32"

@@ -321,6 +321,16 @@ CASES = {
 }
 
 
+def test_refuses_a_policy_that_trainings_would_not_have(tmp_path):
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        with pytest.raises(UserError, match=r"global policy is mixed_float16, .* inside of"):
+            find_tickets(network, *sets(), RECIPE, rounds=1, folder=tmp_path / "e")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert not (tmp_path / "e").exists()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_refuses(case, tmp_path):
     make, data, message = CASES[case]

@@ -7,8 +7,13 @@ import pytest
 import tf_keras as keras
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
+from lth_tf.runs.experiment import Training
+from lth_tf.runs.results import read_results_csv, results_csv
+from lth_tf.runs.run import read_curve
+from lth_tf.runs.store import Store
 from lth_tf.workflows.find_tickets import find_tickets
 
 ERROR = Metric.named("mean_absolute_error")
@@ -36,7 +41,7 @@ def found(tmp_path_factory):
 @pytest.fixture(scope="module")
 def errors(found):
     """Test errors at early stopping: arrays over replicates, by arm."""
-    by_arm = found.results.groupby("arm")["test_accuracy_at_early_stop"]
+    by_arm = found.results.groupby("arm")["test_mean_absolute_error_at_early_stop"]
     return {arm: values.to_numpy() for arm, values in by_arm}
 
 
@@ -68,6 +73,37 @@ def test_the_report_names_the_metric_and_has_per_cents_of_other_things_only(foun
     assert ">Test mean absolute error at early stopping</text>" in error_figure
     curves = (out / "run-mean_absolute_error_over_iterations.svg").read_text()
     assert ">Validation mean absolute error</text>" in curves
+
+
+def test_columns_have_its_name_and_files_of_before_are_read_too(found, errors):
+    """Nothing that a spreadsheet opens says accuracy; what an earlier version wrote is the same."""
+    store = Store(found.folder)
+    dense = Training(0, 0, "dense")
+    found.report()
+    texts = {
+        path: path.read_text()
+        for path in (
+            found.folder / "results.csv",
+            store.metrics_path(dense),
+            found.folder / "report" / "levels.csv",
+        )
+    }
+    for text in texts.values():
+        assert "mean_absolute_error" in text and "accuracy" not in text
+    assert "test_mean_absolute_error_final" in found._repr_html_()
+    assert found.plot("test_mean_absolute_error_final").axes
+    curve = read_curve(store, dense, "validation_accuracy")
+    rows = read_results_csv(found.folder / "results.csv", ERROR)
+    assert [row.test_accuracy_at_early_stop for row in rows if row.arm == "dense"] == [
+        *errors["dense"]
+    ]
+    old = found.folder / "old.csv"
+    old.write_text(results_csv(rows))
+    assert "test_accuracy_final" in old.read_text()
+    assert read_results_csv(old, ERROR) == rows
+    with pytest.raises(UserError, match=r"must be one of .*test_mean_absolute_error_final"):
+        found.plot("test_mse_final")
+    assert set(curve) == {0, 20, 40, 60}
 
 
 def test_log_and_tensorboard_name_it_too(found, errors):

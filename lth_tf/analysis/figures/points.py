@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from lth_tf.analysis.figures.levels import by_level
+from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.results import (
     AT_EARLY_STOP,
@@ -137,9 +138,18 @@ def shown_levels(results: Sequence[Result]) -> list[int]:
     return [0, *sorted(nearest)]
 
 
-def levels_csv(points: Iterable[Point]) -> str:
-    """Returns levels.csv: a row for each point."""
-    return csv_text((f.name for f in dataclasses.fields(Point)), map(dataclasses.astuple, points))
+def levels_csv(points: Iterable[Point], metrics: Mapping[str, Metric]) -> str:
+    """Returns levels.csv: a row for each point, its quantity with the name of the run's metric.
+
+    Args:
+        points: the points.
+        metrics: what the accuracies of each run are; those of others are accuracies.
+    """
+    named = (
+        dataclasses.replace(p, quantity=metrics.get(p.run, ACCURACY).column(p.quantity))
+        for p in points
+    )
+    return csv_text((f.name for f in dataclasses.fields(Point)), map(dataclasses.astuple, named))
 
 
 def _point(

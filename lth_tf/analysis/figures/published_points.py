@@ -52,7 +52,7 @@ def kept_points(run: Run) -> list[Point]:
     if len(runs) > 1:
         raise UserError(f"{path}: must be of one run's report, has {', '.join(runs)}")
     return [
-        dataclasses.replace(point, run=run.name)
+        dataclasses.replace(point, run=run.name, quantity=run.metric.quantity(point.quantity))
         for point in points
         if point.iteration is not None or point.quantity.startswith(LAYER)
     ]

@@ -116,7 +116,7 @@ def write_report(
         out.mkdir(parents=True, exist_ok=True)
     names = [picture.name for section in sections for picture in section.pictures]
     claim(out, [f"{name}.{ending}" for name in names for ending in ("png", "svg")])
-    files.write_text(out / "levels.csv", levels_csv(points))
+    files.write_text(out / "levels.csv", levels_csv(points, {run.name: run.metric for run in runs}))
     drawn = {
         picture.name: Drawn(*canvas.write_figure(picture.draw, out, picture.name))
         for section in sections
