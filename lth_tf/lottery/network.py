@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.arms import ARMS
+from lth_tf.arms import ARMS, Arm
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
@@ -264,6 +264,11 @@ class Network:
                 f"--batch_size={recipe.batch_size}: must be divisible among the {devices} devices "
                 "that share it"
             )
+        if devices > 1 and self.experiment.learns_masks:
+            raise UserError(
+                f"--distribution: must be none with --strategy={self.experiment.strategy}, whose "
+                "scores are on one device"
+            )
         if self.is_from_user:
             self._check_users_network()
         elif self.higher_is_better is not None:
@@ -303,6 +308,11 @@ class Network:
             raise UserError(
                 f"--arms={name}: must be left out with --strategy={strategy}; its masks are made "
                 f"of the whole network at once, as by {ONE_SHOT} and {AT_INIT}"
+            )
+        if self.experiment.learns_masks and ARMS[name].masks is not Arm.masks:
+            raise UserError(
+                f"--arms={name}: must be left out with --strategy={strategy}, which learns a mask "
+                "for each arm's weights: it takes arms that have other weights, not other masks"
             )
 
     def _check_ticket(self) -> None:

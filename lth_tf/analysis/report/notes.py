@@ -226,6 +226,12 @@ def _span(low: int, high: int) -> str:
 
 
 def _pruned_while_training(strategy: str) -> str:
+    if not MASK_SCHEDULES[strategy].trains_weights:
+        return (
+            f"Masks were trained, and weights never (--strategy={strategy}), for as many "
+            "iterations as the dense network: what is compared with it is an untrained network "
+            "under a mask that was learned, a supermask, and no ticket that was trained."
+        )
     if MASK_SCHEDULES[strategy].promise is Promise.KEEP_COUNT:
         return (
             f"Networks were sparse all the way (--strategy={strategy}): masks changed while they "
