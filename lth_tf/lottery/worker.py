@@ -138,7 +138,7 @@ class Worker:
         listener: Listener,
         should_stop: Callable[[], bool],
     ) -> None:
-        listener.started(training, self._network.density(training.level))
+        listener.started(training, self._density(training, initial))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
         iterations = self._experiment.recipe.iterations
@@ -171,6 +171,13 @@ class Worker:
         self._store.write_masks(training, outcome.masks)
         self._store.finish(training, result)
         listener.finished(training, result)
+
+    def _density(self, training: Training, initial: InitialState) -> float:
+        """Returns the density of a training's masks, or that it is planned to come to."""
+        if self._experiment.prunes_while_training:
+            return self._network.density(training.level)
+        kept = sum(np.count_nonzero(mask) for mask in initial.masks.values())
+        return kept / sum(mask.size for mask in initial.masks.values())
 
     def follow(self, training: Training, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Takes its part in a training that the chief runs.

@@ -104,14 +104,14 @@ def check_update(
 
 
 def check_pruned(
-    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], remaining: int
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], remaining: int | None
 ) -> None:
     """Checks that new masks lie within the old ones and keep as many weights as planned.
 
     Args:
         before: the masks of the round before.
         after: the masks pruned from them.
-        remaining: the weights that the plan says remain.
+        remaining: the weights that the plan says remain; None where it does not say.
 
     Raises:
         InvariantError: if a weight came back, or the count is another.
@@ -119,7 +119,8 @@ def check_pruned(
     for name, mask in after.items():
         if (mask & ~before[name]).any():
             raise InvariantError(f"{name}: pruned weights came back")
-    check_count(after, remaining)
+    if remaining is not None:
+        check_count(after, remaining)
 
 
 def check_count(masks: Mapping[str, np.ndarray], remaining: int) -> None:
