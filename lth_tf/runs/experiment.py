@@ -76,8 +76,8 @@ class Experiment:
             prunes the dense network once to each level's density (Section 2); "at_init" likewise,
             before anything is trained; "early_bird" while it trains, as soon as masks hardly
             change, and "early_bird_filters" whole filters; "gradual", or another mask schedule,
-            prunes each level while it trains, or learns its mask; "transfer" trains a ticket that came from elsewhere, and the dense
-            network to compare it with.
+            prunes each level while it trains, or learns its mask; "transfer" trains a ticket that
+            came from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
         ticket: the checksum of a transfer's ticket; None of others.
