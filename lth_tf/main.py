@@ -24,7 +24,14 @@ from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
 from lth_tf.recipe import AUTO, Recipe
-from lth_tf.runs.experiment import AT_INIT, EARLY_BIRD, ONE_SHOT, Experiment, strategies
+from lth_tf.runs.experiment import (
+    AT_INIT,
+    EARLY_BIRD,
+    EARLY_BIRD_FILTERS,
+    ONE_SHOT,
+    Experiment,
+    strategies,
+)
 from lth_tf.terminal import Terminal
 from lth_tf.training.mask_schedules import MASK_SCHEDULES
 
@@ -152,6 +159,8 @@ def _strategy_help() -> str:
         "trained, all kernels together unless --scope is given",
         EARLY_BIRD: "the dense network is pruned while it trains, as soon as masks hardly change "
         "from epoch to epoch (You et al. 2020)",
+        EARLY_BIRD_FILTERS: "likewise, whole filters at a time, ranked by batch normalisation's "
+        "scales",
     }
     known |= {n: MASK_SCHEDULES[n].help for n in strategies() if n in MASK_SCHEDULES}
     return "; ".join(f"{name}: {text}" for name, text in known.items()) + "."

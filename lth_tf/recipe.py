@@ -62,6 +62,12 @@ class Recipe:
     )
     optimizer: str = _field("adam, momentum (0.9) or sgd.", "optimisation", default="adam")
     learning_rate: float = _field("Learning rate after warm-up.", "optimisation", default=1e-3)
+    mask_learning_rate: float = _field(
+        "Learning rate of scores where masks are learned (--strategy=supermask, edge_popup); 0: "
+        "--learning_rate.",
+        "optimisation",
+        default=0.0,
+    )
     lr_drops: tuple[int, ...] = _field(
         "Iterations at which the learning rate is divided by 10.", "optimisation", default=()
     )
@@ -185,6 +191,12 @@ class Recipe:
             fields.setdefault(name, kept)
         return dataclasses.replace(self, **fields)
 
+    @property
+    def of_masks(self) -> "Recipe":
+        """The recipe of a training that learns its masks."""
+        rate = self.mask_learning_rate or self.learning_rate
+        return dataclasses.replace(self, learning_rate=rate)
+
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON values, tuples as lists."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
@@ -233,7 +245,7 @@ class Recipe:
 
 
 # Than the first recipes that were written.
-_NEWER = ("width", "scaling", "search_iterations", "init_stddev")
+_NEWER = ("width", "scaling", "search_iterations", "init_stddev", "mask_learning_rate")
 # Zhou et al.'s criteria whose factor, a, was 1 while the field was called `score`.
 _WITHOUT_A = ("large_init_large_final", "small_init_small_final")
 _RANGES = {
@@ -243,6 +255,7 @@ _RANGES = {
     "weight_decay": (0, 1_000),
     "search_iterations": (0, 10**9),
     "init_stddev": (0, 1_000),
+    "mask_learning_rate": (0, 1e30),
     "validation_size": (1, 10**9),
     "eval_every": (1, 10**9),
 }

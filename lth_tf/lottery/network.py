@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.arms import ARMS
+from lth_tf.arms import ARMS, Arm
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
@@ -24,6 +24,7 @@ from lth_tf.models.fingerprint import fingerprint
 from lth_tf.models.user_model import ModelFunction
 from lth_tf.pruning import masks
 from lth_tf.pruning.criteria import CRITERIA
+from lth_tf.pruning.filters import filter_scales
 from lth_tf.pruning.kernels import (
     Kernel,
     kernels,
@@ -35,7 +36,14 @@ from lth_tf.pruning.kernels import (
 from lth_tf.pruning.walk import walk
 from lth_tf.recipe import digest
 from lth_tf.runs.coverage import Coverage
-from lth_tf.runs.experiment import AT_INIT, DENSE, ONE_SHOT, Experiment, Training
+from lth_tf.runs.experiment import (
+    AT_INIT,
+    DENSE,
+    EARLY_BIRD_FILTERS,
+    ONE_SHOT,
+    Experiment,
+    Training,
+)
 from lth_tf.streams import Streams
 from lth_tf.training.objective import objective_of
 from lth_tf.training.trainer import build_in_precision, build_model
@@ -187,6 +195,11 @@ class Network:
         """The pruning rate of each kernel."""
         return rates(self.kernels, self.experiment.recipe)
 
+    @cached_property
+    def filter_scales(self) -> dict[str, str]:
+        """The name of the scale that ranks each convolution's filters; see `filter_scales`."""
+        return filter_scales(self.build())
+
     def dense_masks(self) -> masks.Masks:
         """Returns masks that keep all weights."""
         return {kernel.name: np.ones(kernel.shape, bool) for kernel in self.kernels}
@@ -264,6 +277,11 @@ class Network:
                 f"--batch_size={recipe.batch_size}: must be divisible among the {devices} devices "
                 "that share it"
             )
+        if devices > 1 and self.experiment.learns_masks:
+            raise UserError(
+                f"--distribution: must be none with --strategy={self.experiment.strategy}, whose "
+                "scores are on one device"
+            )
         if self.is_from_user:
             self._check_users_network()
         elif self.higher_is_better is not None:
@@ -276,6 +294,8 @@ class Network:
         augmentation(recipe.augment)
         rewinding_of(recipe)
         check_search(self.experiment)
+        if self.experiment.strategy == EARLY_BIRD_FILTERS:
+            self._check_filters()
         for arm in self.experiment.arms:
             self._check_arm(arm)
         # Refuses layers that there are not, rates unfit for a scope, tickets unfit for a network.
@@ -297,6 +317,21 @@ class Network:
                 f"none before; must be one of {', '.join(suited)}"
             )
 
+    def _check_filters(self) -> None:
+        """Checks that there are filters to be ranked, all by one rate."""
+        found = {self.rates[name] for name in self.filter_scales if self.rates.get(name)}
+        if not found:
+            raise UserError(
+                f"--strategy={EARLY_BIRD_FILTERS}: must have a convolution that is pruned and that "
+                f"batch normalisation follows, and --model={self.experiment.recipe.model} has none"
+            )
+        if len(found) > 1:
+            raise UserError(
+                f"--prune_conv, --prune_layers: must be one rate for all convolutions with "
+                f"--strategy={EARLY_BIRD_FILTERS}, which ranks all filters together; found "
+                f"{', '.join(f'{rate:g}' for rate in sorted(found))}"
+            )
+
     def _check_arm(self, name: str) -> None:
         """Checks that there is an arm, and that it suits the strategy."""
         strategy = self.experiment.strategy
@@ -304,6 +339,11 @@ class Network:
             raise UserError(
                 f"--arms={name}: must be left out with --strategy={strategy}; its masks are made "
                 f"of the whole network at once, as by {ONE_SHOT} and {AT_INIT}"
+            )
+        if self.experiment.learns_masks and ARMS[name].masks is not Arm.masks:
+            raise UserError(
+                f"--arms={name}: must be left out with --strategy={strategy}, which learns a mask "
+                "for each arm's weights: it takes arms that have other weights, not other masks"
             )
 
     def _check_ticket(self) -> None:

@@ -26,7 +26,7 @@ from lth_tf.lottery.network import Network
 from lth_tf.lottery.ranking import Ranking, Take
 from lth_tf.lottery.rewinding import Earlier, rewinding_for
 from lth_tf.lottery.search import early_masks
-from lth_tf.runs.experiment import DENSE, EARLY_BIRD, Training
+from lth_tf.runs.experiment import DENSE, DRAWN_EARLY, Training
 from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.training.initial_state import InitialState
@@ -113,13 +113,14 @@ def _pruned(training: Training, network: Network, store: Store, take: Take) -> M
     parent = network.experiment.parent(training)
     before = store.read_masks(parent) if parent else network.dense_masks()
     _check_same_kernels(before, network, store)
-    if network.experiment.strategy == EARLY_BIRD:
+    if network.experiment.strategy in DRAWN_EARLY:
         masks = early_masks(training, network, store)
     else:
         rounds = training.level - (parent.level if parent else 0)
         inverted = arm_of(training).inverts_criterion
         masks = Ranking(training, network, store, take, inverted).prune(before, rounds)
-    check_pruned(before, masks, network.remaining[training.level])
+    planned = network.experiment.plans_counts
+    check_pruned(before, masks, network.remaining[training.level] if planned else None)
     return masks
 
 

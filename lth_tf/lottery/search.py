@@ -8,10 +8,22 @@ are pruned after `--search_iterations`, or by one in which its mask is drawn ear
 import dataclasses
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lth_tf.errors import UserError
 from lth_tf.lottery.rewinding import rewinding_of
+from lth_tf.pruning.filters import whole_filters
 from lth_tf.pruning.masks import Masks, counts_after
-from lth_tf.runs.experiment import DENSE, EARLY_BIRD, ONE_SHOT, TICKET, Experiment, Training
+from lth_tf.runs.experiment import (
+    DENSE,
+    DRAWN_EARLY,
+    EARLY_BIRD,
+    EARLY_BIRD_FILTERS,
+    ONE_SHOT,
+    TICKET,
+    Experiment,
+    Training,
+)
 from lth_tf.training.early_bird import EarlyBird, drawn_at, drawn_masks
 from lth_tf.training.initial_state import Keep
 
@@ -45,7 +57,7 @@ def search_iterations(training: Training, experiment: Experiment, store: "Store"
         return 0
     recipe = experiment.recipe
     first = rewinding_of(recipe).iteration
-    if experiment.strategy == EARLY_BIRD:
+    if experiment.strategy in DRAWN_EARLY:
         return max(first, drawn_at(store.read_arrays(training.dense, EARLY_BIRD), training.level))
     each = recipe.search_iterations or recipe.iterations
     trainings = training.level if experiment.strategy == "iterative" else 1
@@ -76,25 +88,31 @@ def keep_for(training: Training, network: "Network") -> Keep:
             evaluations=(*keep.evaluations, searched_for),
             weights={**keep.weights, **({"search": searched_for} if is_pruned else {})},
         )
-    if experiment.strategy == EARLY_BIRD and training.arm == DENSE:
+    if experiment.strategy in DRAWN_EARLY and training.arm == DENSE:
         keep = dataclasses.replace(keep, early_bird=_early_bird(training, network))
     return keep
 
 
 def _early_bird(training: Training, network: "Network") -> EarlyBird:
     """Returns what is drawn from a dense training: each level's mask, before each epoch."""
-    recipe = network.experiment.recipe
-    dense = network.dense_masks()
+    recipe, scope, scales = network.experiment.recipe, network.experiment.recipe.scope, {}
+    masks = {name: mask for name, mask in network.dense_masks().items() if network.rates[name]}
+    if network.experiment.strategy == EARLY_BIRD_FILTERS:
+        scope, scales = "global", network.filter_scales
+        masks = {name: np.ones(mask.shape[-1], bool) for name, mask in masks.items()}
+        masks = {name: mask for name, mask in masks.items() if name in scales}
+    rates = {name: network.rates[name] for name in masks}
     left = {
-        level: counts_after(dense, network.rates, recipe.scope, level)
+        level: counts_after(masks, rates, scope, level)
         for level in range(1, network.experiment.rounds + 1)
     }
     rows, _ = network.split(training.replicate)
     epoch = len(rows) // recipe.batch_size
     return EarlyBird(
         left=left,
-        shapes={name: mask.shape for name, mask in dense.items() if network.rates[name]},
+        shapes={name: mask.shape for name, mask in masks.items()},
         iterations=(*range(0, recipe.iterations, epoch), recipe.iterations),
+        ranked_by=scales,
     )
 
 
@@ -110,7 +128,11 @@ def early_masks(training: Training, network: "Network", store: "Store") -> Masks
         UserError: if the file is damaged.
     """
     arrays = store.read_arrays(training.dense, EARLY_BIRD)
-    return drawn_masks(arrays, training.level, {k.name: k.shape for k in network.kernels})
+    shapes = {kernel.name: kernel.shape for kernel in network.kernels}
+    if network.experiment.strategy != EARLY_BIRD_FILTERS:
+        return drawn_masks(arrays, training.level, shapes)
+    filters = {name: shape[-1:] for name, shape in shapes.items()}
+    return whole_filters(drawn_masks(arrays, training.level, filters), shapes)
 
 
 def check_search(experiment: Experiment) -> None:
@@ -127,7 +149,7 @@ def check_search(experiment: Experiment) -> None:
             f"--search_iterations={until}: must be left out with --strategy={strategy}, which "
             "prunes no finished training"
         )
-    if not until and strategy != EARLY_BIRD:
+    if not until and strategy not in DRAWN_EARLY:
         return
     if rewinding.keeps_weights:
         raise UserError(
@@ -139,7 +161,7 @@ def check_search(experiment: Experiment) -> None:
             f"--search_iterations={until}: must be inside --rewind ({rewinding.iteration}) and "
             f"--iterations ({recipe.iterations}), or be left out to search to the end"
         )
-    if strategy == EARLY_BIRD and recipe.criterion != "magnitude":
+    if strategy in DRAWN_EARLY and recipe.criterion != "magnitude":
         raise UserError(
             f"--criterion={recipe.criterion}: must be magnitude with --strategy={strategy}"
         )

@@ -22,7 +22,7 @@ from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.training.checkpoint import Saving
-from lth_tf.training.distribution import make_strategy
+from lth_tf.training.distribution import count_gpus, make_strategy
 from lth_tf.training.initial_state import InitialState
 from lth_tf.training.invariants import check_count
 from lth_tf.training.measure import DivergedError, MetricsRow
@@ -96,9 +96,15 @@ class Worker:
         strategy = make_strategy(settings.distribution)
         self._process_group = ProcessGroup(strategy)
         data = data or load(recipe.dataset, settings.data_dir)
-        self._trainer = Trainer(
-            recipe, network.build, data, strategy, settings.xla, network.metric.name
-        )
+        judged_by = network.metric.name
+        self._trainer = Trainer(recipe, network.build, data, strategy, settings.xla, judged_by)
+        examples = self._trainer.examples
+        if self._experiment.learns_masks:
+            # XLA's random numbers and cumulative sums take six times as long on a CPU.
+            xla = "off" if settings.xla == "auto" and not count_gpus() else settings.xla
+            self._mask_trainer = Trainer(
+                recipe.of_masks, network.build, data, strategy, xla, judged_by, examples
+            )
 
     def run(
         self,
@@ -132,7 +138,7 @@ class Worker:
         listener: Listener,
         should_stop: Callable[[], bool],
     ) -> None:
-        listener.started(training, self._network.density(training.level))
+        listener.started(training, self._density(training, initial))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
         iterations = self._experiment.recipe.iterations
@@ -151,7 +157,8 @@ class Worker:
                 outcome = self._train(training, initial, on_row, state, saving)
             finally:
                 files.write_text(folder / "metrics.csv", metrics_csv(rows, self._network.metric))
-            check_count(outcome.masks, self._network.remaining[training.level])
+            if training.level == 0 or self._experiment.plans_counts:
+                check_count(outcome.masks, self._network.remaining[training.level])
             result = self._result(training, outcome)
             log.finish(outcome, result)
         if training.level == 0:
@@ -164,6 +171,13 @@ class Worker:
         self._store.write_masks(training, outcome.masks)
         self._store.finish(training, result)
         listener.finished(training, result)
+
+    def _density(self, training: Training, initial: InitialState) -> float:
+        """Returns the density of a training's masks, or that it is planned to come to."""
+        if self._experiment.prunes_while_training:
+            return self._network.density(training.level)
+        kept = sum(np.count_nonzero(mask) for mask in initial.masks.values())
+        return kept / sum(mask.size for mask in initial.masks.values())
 
     def follow(self, training: Training, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Takes its part in a training that the chief runs.
@@ -202,22 +216,28 @@ class Worker:
         keep = keep_for(training, self._network)
         sample = training_sample(rows, recipe, streams.generator("training_sample"))
         schedule = make_mask_schedule(training, self._network)
+        trainer = self._trainer if schedule.trains_weights else self._mask_trainer
         try:
-            return self._trainer.train(
+            return trainer.train(
                 initial, order, schedule, validation_rows, sample, on_row, state, saving, keep
             )
         except DivergedError as error:
-            raise DivergedError(f"{training.path}: {error}{_likely_cause(recipe)}") from None
+            raise DivergedError(
+                f"{training.path}: {error}{_likely_cause(trainer.recipe)}"
+            ) from None
 
     def _result(self, training: Training, outcome: Trained) -> Result:
         best, last = outcome.early_stop, outcome.rows[-1]
         marks = set(self._experiment.recipe.marks)
         remaining = {name: int(mask.sum()) for name, mask in outcome.masks.items()}
+        learns_mask = training.level > 0 and self._experiment.learns_masks
+        # Weights that are never trained are, under the mask of the end, the untrained ticket.
+        untrained = last if learns_mask else outcome.rows[0]
         return Result(
             replicate=training.replicate,
             level=training.level,
             arm=training.arm,
-            density=self._network.density(training.level),
+            density=sum(remaining.values()) / sum(mask.size for mask in outcome.masks.values()),
             remaining=sum(remaining.values()),
             early_stop_iteration=best.iteration,
             validation_loss_at_early_stop=best.validation_loss,
@@ -235,7 +255,7 @@ class Worker:
             train_accuracy_final=last.train_accuracy,
             validation_accuracy_at_early_stop=best.validation_accuracy,
             search_iterations=search_iterations(training, self._experiment, self._store),
-            test_accuracy_untrained=outcome.rows[0].test_accuracy,
+            test_accuracy_untrained=untrained.test_accuracy,
         )
 
 

@@ -5,16 +5,18 @@ import re
 
 from lth_tf.errors import UserError, shortened
 from lth_tf.recipe import Recipe, digest
-from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES
+from lth_tf.training.mask_schedules import FIXED, MASK_SCHEDULES, Promise
 
 DENSE = "dense"
 TICKET = "ticket"
 ONE_SHOT = "one_shot"
 AT_INIT = "at_init"
 EARLY_BIRD = "early_bird"
-FROM_DENSE = (ONE_SHOT, EARLY_BIRD)  # prune the dense network to each level at once
+EARLY_BIRD_FILTERS = "early_bird_filters"
+DRAWN_EARLY = (EARLY_BIRD, EARLY_BIRD_FILTERS)
+FROM_DENSE = (ONE_SHOT, *DRAWN_EARLY)  # prune the dense network to each level at once
 # And the mask schedules that prune while training.
-STRATEGIES = ("iterative", ONE_SHOT, AT_INIT, EARLY_BIRD)
+STRATEGIES = ("iterative", ONE_SHOT, AT_INIT, *DRAWN_EARLY)
 ARM_NAME = r"[^\W\d][\w-]{0,99}"
 _MOST = {"rounds": 10_000, "replicates": 10_000, "reinits": 1_000, "seed": 2**63 - 1}
 _MOST_TRAININGS = 100_000
@@ -73,9 +75,9 @@ class Experiment:
         strategy: "iterative" prunes each level's trained ticket to the next level; "one_shot"
             prunes the dense network once to each level's density (Section 2); "at_init" likewise,
             before anything is trained; "early_bird" while it trains, as soon as masks hardly
-            change; "gradual", or another mask schedule, prunes each level while it trains;
-            "transfer" trains a ticket that came from elsewhere, and the dense network to compare
-            it with.
+            change, and "early_bird_filters" whole filters; "gradual", or another mask schedule,
+            prunes each level while it trains, or learns its mask; "transfer" trains a ticket that
+            came from elsewhere, and the dense network to compare it with.
         arms: what each level's mask is trained with, the ticket among them.
         reinits: draws of each control in each replicate.
         ticket: the checksum of a transfer's ticket; None of others.
@@ -127,7 +129,7 @@ class Experiment:
             )
         if self.prunes_while_training:
             MASK_SCHEDULES[self.strategy].check(self.recipe)
-            if self.arms != (TICKET,):
+            if self.arms != (TICKET,) and not self.learns_masks:
                 raise UserError(
                     f"--arms={','.join(self.arms)}: must be {TICKET} alone with "
                     f"--strategy={self.strategy}: there is no mask before a training that a "
@@ -148,6 +150,18 @@ class Experiment:
     def prunes_while_training(self) -> bool:
         """Whether each level is one training from the initial weights whose masks change."""
         return self.strategy != FIXED and self.strategy in MASK_SCHEDULES
+
+    @property
+    def learns_masks(self) -> bool:
+        """Whether each level is a training of the mask alone, whose weights are never trained."""
+        return self.prunes_while_training and not MASK_SCHEDULES[self.strategy].trains_weights
+
+    @property
+    def plans_counts(self) -> bool:
+        """Whether a level keeps as many weights as planned, not what its training makes of it."""
+        if self.prunes_while_training:
+            return MASK_SCHEDULES[self.strategy].promise is not Promise.FREE
+        return self.strategy != EARLY_BIRD_FILTERS  # which are of different sizes
 
     def mask_schedule(self, training: Training) -> str:
         """Returns the name of the mask schedule that a training has."""

@@ -16,7 +16,7 @@ from lth_tf.errors import UserError
 from lth_tf.metric import Metric, known_direction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.coverage import Coverage
-from lth_tf.runs.experiment import EARLY_BIRD, Experiment
+from lth_tf.runs.experiment import DRAWN_EARLY, Experiment
 
 FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
@@ -180,7 +180,7 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
 
 def _identity(fields: Mapping[str, Any]) -> dict[str, Any]:
     named = {name: fields.get(name) for name in ("strategy", "seed", "ticket")}
-    if fields["strategy"] == EARLY_BIRD:
+    if fields["strategy"] in DRAWN_EARLY:
         # Masks of all levels are drawn while the dense network trains: none can be added later.
         named["rounds"] = fields["rounds"]
     objective = {k: v for k, v in fields.get("objective", {}).items() if k != "coverage"}

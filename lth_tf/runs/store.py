@@ -31,7 +31,7 @@ _BEFORE = re.compile(rf"\.lock|{LOG}|job_\d+\.log|ticket\.safetensors")
 # What the program writes in a training's folder: nothing else there is its to remove.
 _OF_TRAINING = re.compile(
     r"metrics\.csv|result\.json|saved_model|events\.out\.tfevents\..*|"
-    r"(weights|masks|initial|rewind|search|early_bird|optimizer|checkpoint)\.safetensors"
+    r"(weights|masks|initial|rewind|search|early_bird|scores|optimizer|checkpoint)\.safetensors"
 )
 _PATH = re.compile(rf"replicate_(\d{{2,6}})/level_(\d{{2,6}})/({ARM_NAME})")
 

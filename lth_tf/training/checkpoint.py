@@ -12,6 +12,7 @@ import tf_keras as keras
 from lth_tf.arrays import Arrays
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.packing import pack
+from lth_tf.training.mask_learning import LearnMasks
 from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure
 from lth_tf.training.optimizers import optimizer_arrays, optimizer_state, schedule_of
@@ -81,7 +82,7 @@ class Checkpoint(keras.callbacks.Callback):
         saving: Saving,
         ends: list[int],
         measure: Measure,
-        updates: MaskUpdates,
+        updates: MaskUpdates | LearnMasks,
         kept: Callable[[], Mapping[str, Arrays]],
         began: float,
     ) -> None:
@@ -91,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
             saving: where and when to write.
             ends: the iterations at which chunks end.
             measure: has the evaluations.
-            updates: has the masks.
+            updates: has the masks, and the scores of masks that are learned.
             kept: returns what was kept so far for later trainings, by name.
             began: when the training began, on the monotonic clock, had it not been interrupted.
         """
@@ -128,6 +129,7 @@ class Checkpoint(keras.callbacks.Callback):
             "best": self._measure.best_weights,
             "optimizer": optimizer_arrays(self.model.optimizer),
             "masks": {name: pack(mask) for name, mask in self._updates.masks.items()},
+            **self._updates.kept,
             **self._kept(),
         }
         seconds = time.monotonic() - self._began

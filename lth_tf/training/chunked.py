@@ -14,6 +14,7 @@ from lth_tf.pruning.walk import copy_model
 from lth_tf.pruning.wrapper import apply_masks, masked_kernels, masking
 from lth_tf.recipe import Recipe
 from lth_tf.training.evaluation import in_float32
+from lth_tf.training.mask_schedules.learned import Learned
 from lth_tf.training.normalization import GlobalBatchNormalization
 from lth_tf.training.order import Order
 from lth_tf.training.random_layers import (
@@ -22,6 +23,7 @@ from lth_tf.training.random_layers import (
     random_layers,
     randomness_of,
 )
+from lth_tf.training.scores import Scores
 
 
 class Examples:
@@ -44,6 +46,8 @@ class ChunkedModel(keras.Model):
     `train_step` is one iteration, as ever in Keras; `make_train_function` loops it over a chunk.
     """
 
+    _scores: Scores | None = None
+
     def attach(self, examples: Examples, recipe: Recipe, xla: bool) -> None:
         """Gives the model the data that chunks refer to, and what a recipe asks of a training.
 
@@ -59,20 +63,46 @@ class ChunkedModel(keras.Model):
         self._xla = xla
         self._kernels = {kernel.ref() for kernel, _ in masked_kernels(self).values()}
 
+    def scores_for(self, learned: Learned) -> Scores:
+        """Returns the scores that are trained from now on, in the place of all weights.
+
+        Args:
+            learned: how masks are learned; the same rule for all trainings of the model.
+        """
+        if self._scores is None:
+            self._scores = Scores(learned, self)
+            self._kernels = {score.ref() for score in self._scores.variables.values()}
+        return self._scores
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """What the optimizer updates: weights, or scores where masks are learned."""
+        if self._scores is None:
+            return super().trainable_weights
+        return list(self._scores.variables.values())
+
     def train_step(self, data: tuple[Any, Any]) -> dict[str, tf.Tensor]:
         """Runs one iteration on inputs and targets; returns the loss."""
-        loss, gradients = self._loss_and_gradients(*data)
+        if self._scores is None:
+            loss, gradients = self._loss_and_gradients(*data, self.trainable_variables)
+        else:
+            loss, gradients = self._loss_and_gradients(*data, list(self._scores.kernels.values()))
+            gradients = self._scores.gradients(gradients)
         pairs = zip(gradients, self.trainable_variables, strict=True)
         self.optimizer.apply_gradients([(self._decayed(g, v), v) for g, v in pairs])
+        if self._scores is not None:
+            self._scores.mask(self.optimizer.iterations)
         return {"loss": loss}
 
-    def _loss_and_gradients(self, inputs: Any, targets: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _loss_and_gradients(
+        self, inputs: Any, targets: Any, variables: list[tf.Variable]
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         scaling = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
             outputs = in_float32(self(inputs, training=True))
             loss = self.compute_loss(inputs, targets, outputs)
             scaled = self.optimizer.get_scaled_loss(loss) if scaling else loss
-        gradients = tape.gradient(scaled, self.trainable_variables)
+        gradients = tape.gradient(scaled, variables)
         if scaling:
             gradients = self.optimizer.get_unscaled_gradients(gradients)
         return loss, gradients
@@ -140,7 +170,7 @@ class ChunkedModel(keras.Model):
     @tf.function
     def _kernel_gradients(self, chunk: Any, examples: Any) -> dict[str, tf.Tensor]:
         def of_kernels(batch: tuple[Any, Any]) -> dict[str, tf.Tensor]:
-            _, gradients = self._loss_and_gradients(*batch)
+            _, gradients = self._loss_and_gradients(*batch, self.trainable_variables)
             pairs = zip(self.trainable_variables, gradients, strict=True)
             by_variable = {variable.ref(): gradient for variable, gradient in pairs}
             there = masked_kernels(self).items()

@@ -2,7 +2,8 @@
 
 Before each epoch the mask of each level is made of the weights as they are. A level's mask is drawn
 when it differs from each of the four before it in at most a tenth of its places (a normalised
-Hamming distance of 0.1), as the original's queue of five has it; if it never does, at the end.
+Hamming distance of 0.1), as the original's queue of five has it; if it never does, at the end. A
+place is a weight, or, as in the original, a filter, ranked by batch normalisation's scale of it.
 """
 
 import dataclasses
@@ -24,14 +25,17 @@ class EarlyBird:
     """What masks are drawn, and when they are looked at.
 
     Attributes:
-        left: how many weights each level leaves of kernels that are ranked together.
-        shapes: the shape of each of these kernels, by name.
+        left: how many places each level leaves of kernels that are ranked together.
+        shapes: the shape of each of these kernels' masks, by name.
         iterations: the rising iterations at which masks are looked at, from 0 to the last.
+        ranked_by: the weight, of that shape, whose magnitudes rank a kernel's places, by kernel
+            name; of those that are not there the kernel itself.
     """
 
     left: Mapping[int, Counts]
     shapes: Mapping[str, tuple[int, ...]]
     iterations: tuple[int, ...]
+    ranked_by: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -75,7 +79,7 @@ class EarlyBirdSearch:
     """The queues of all levels in one training.
 
     Attributes:
-        kernels: the names of the kernels that are looked at.
+        looks_at: the name of the weight that is looked at for each kernel, by the kernel's name.
     """
 
     def __init__(self, early_bird: EarlyBird, kept: Mapping[str, np.ndarray]) -> None:
@@ -85,19 +89,19 @@ class EarlyBirdSearch:
             early_bird: what masks are drawn, and when.
             kept: what `arrays` returned before an interruption; empty for a new training.
         """
-        self.kernels = tuple(early_bird.shapes)
+        self.looks_at = {name: early_bird.ranked_by.get(name, name) for name in early_bird.shapes}
         self._early_bird = early_bird
         self._queues = {level: _queue(kept, level, early_bird) for level in early_bird.left}
 
-    def look(self, iteration: int, kernels: Mapping[str, np.ndarray]) -> None:
+    def look(self, iteration: int, weights: Mapping[str, np.ndarray]) -> None:
         """Makes the masks of all levels that have none yet, and draws those that are stable.
 
         Args:
             iteration: iterations trained.
-            kernels: the kernels at this time, by name.
+            weights: what is looked at, as it is at this time, by its name.
         """
         shapes = self._early_bird.shapes
-        scores = {name: np.abs(kernels[name]) for name in shapes}
+        scores = {name: np.abs(weights[looked_at]) for name, looked_at in self.looks_at.items()}
         dense = {name: np.ones(shape, bool) for name, shape in shapes.items()}
         is_last = iteration == self._early_bird.iterations[-1]
         for level, queue in self._queues.items():

@@ -23,6 +23,7 @@ class CheckInvariants(keras.callbacks.Callback):
         weights: Mapping[str, np.ndarray],
         masks: Callable[[], Mapping[str, np.ndarray]],
         from_start: bool = True,
+        trains_weights: bool = True,
     ) -> None:
         """Makes the callback.
 
@@ -30,8 +31,10 @@ class CheckInvariants(keras.callbacks.Callback):
             weights: theta by name, before masking.
             masks: returns the masks at work by kernel name; kernels without one are not pruned.
             from_start: False for a training that goes on from a later state.
+            trains_weights: False for a training that learns its masks, and leaves weights alone.
         """
         super().__init__()
+        self._trains_weights = trains_weights
         self._from_start = from_start
         self._weights = weights
         self._masks = masks
@@ -56,6 +59,21 @@ class CheckInvariants(keras.callbacks.Callback):
                     raise InvariantError(f"{name}: its mask changed while training")
                 if variable.numpy()[~expected[name]].any():
                     raise InvariantError(f"{name}: pruned weights are not zero")
+            if not self._trains_weights and variable.trainable:
+                self._check_untrained(name, variable.numpy(), masks.get(name))
+
+    def _check_untrained(self, name: str, found: np.ndarray, mask: np.ndarray | None) -> None:
+        """Checks that a weight is theta's, but for a factor that its kernel's have in common."""
+        theta = self._weights[name]
+        if mask is not None and mask.any():
+            kept = theta[mask].astype(np.float64)
+            factor = np.float32(found[mask] @ kept / (kept @ kept)) if kept.any() else 1
+            theta = np.where(mask, theta * factor, 0)
+            same = np.allclose(found, theta, rtol=1e-5, atol=0)
+        else:
+            same = np.array_equal(found, theta if mask is None else np.zeros_like(theta))
+        if not same:
+            raise InvariantError(f"{name}: was trained where only masks are")
 
 
 def check_update(
@@ -77,6 +95,7 @@ def check_update(
         Promise.UNCHANGED: np.array_equal,
         Promise.SHRINK: lambda old, new: not (new & ~old).any(),
         Promise.KEEP_COUNT: lambda old, new: np.count_nonzero(old) == np.count_nonzero(new),
+        Promise.FREE: lambda old, new: True,
     }[promise]
     for name, old in before.items():
         new = after[name]
@@ -85,14 +104,14 @@ def check_update(
 
 
 def check_pruned(
-    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], remaining: int
+    before: Mapping[str, np.ndarray], after: Mapping[str, np.ndarray], remaining: int | None
 ) -> None:
     """Checks that new masks lie within the old ones and keep as many weights as planned.
 
     Args:
         before: the masks of the round before.
         after: the masks pruned from them.
-        remaining: the weights that the plan says remain.
+        remaining: the weights that the plan says remain; None where it does not say.
 
     Raises:
         InvariantError: if a weight came back, or the count is another.
@@ -100,7 +119,8 @@ def check_pruned(
     for name, mask in after.items():
         if (mask & ~before[name]).any():
             raise InvariantError(f"{name}: pruned weights came back")
-    check_count(after, remaining)
+    if remaining is not None:
+        check_count(after, remaining)
 
 
 def check_count(masks: Mapping[str, np.ndarray], remaining: int) -> None:

@@ -106,4 +106,5 @@ class LookEarly(keras.callbacks.Callback):
 
     def _look(self, iteration: int) -> None:
         weights = named_weights(self.model)
-        self._search.look(iteration, {name: weights[name].numpy() for name in self._search.kernels})
+        looked_at = self._search.looks_at.values()
+        self._search.look(iteration, {name: weights[name].numpy() for name in looked_at})

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from lth_tf.arrays import Arrays
 from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.wrapper import masked_kernels, set_masks
 from lth_tf.training.invariants import check_update
@@ -50,10 +51,12 @@ class MaskUpdates(keras.callbacks.Callback):
     @property
     def density(self) -> float:
         """The share of the kernels' weights that remain."""
-        there = masked_kernels(self.model).values()
-        size = sum(math.prod(mask.shape) for _, mask in there)
-        pruned = sum(mask.size - np.count_nonzero(mask) for mask in self.masks.values())
-        return (size - pruned) / size
+        return density_of(self.model, self.masks)
+
+    @property
+    def kept(self) -> dict[str, Arrays]:
+        """What it keeps besides the masks: nothing."""
+        return {}
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Changes the masks if it is time, and zeroes the weights that they prune.
@@ -85,3 +88,16 @@ class MaskUpdates(keras.callbacks.Callback):
             for name, where in grown.items():
                 if where.any():
                     zero_slots(self.model.optimizer, weights[name], where)
+
+
+def density_of(model: keras.Model, masks: Mapping[str, np.ndarray]) -> float:
+    """Returns the share of a model's masked kernels' weights that remain.
+
+    Args:
+        model: the model.
+        masks: boolean arrays by kernel name; kernels without one are not pruned.
+    """
+    there = masked_kernels(model).values()
+    size = sum(math.prod(mask.shape) for _, mask in there)
+    pruned = sum(mask.size - np.count_nonzero(mask) for mask in masks.values())
+    return (size - pruned) / size

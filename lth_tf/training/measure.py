@@ -20,6 +20,7 @@ import tf_keras as keras
 
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.wrapper import get_masks, set_masks
 from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.optimizers import schedule_of
 from lth_tf.training.rewind import set_weights
@@ -132,10 +133,14 @@ class Measure(keras.callbacks.Callback):
             raise _diverged("a weight is not finite", self._ends[-1])
         self.rows[-1].train_accuracy = self._training()[1]
         if row is not self.rows[-1]:
+            # Its masks may have been others: what they pruned is zero in its weights.
+            masks = get_masks(self.model)
+            set_masks(self.model, {})
             set_weights(self.model, self.best_weights)
             row.train_accuracy = self._training()[1]
             if row.test_accuracy is None:
                 row.test_accuracy = self._test()[1]
+            set_masks(self.model, masks)
             set_weights(self.model, last)
 
     def _evaluate(self, iteration: int, train_loss: float | None) -> None:

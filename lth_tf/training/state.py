@@ -28,7 +28,7 @@ _FORMAT = "3"
 _READ = ("1", "2", _FORMAT)
 # What is kept at an iteration or drawn on the way, and a group of arrays each in checkpoints.
 KEPT = ("rewind", "search", "early_bird")
-ARRAY_GROUPS = ("weights", "best", "optimizer", "masks", *KEPT)
+ARRAY_GROUPS = ("weights", "best", "optimizer", "masks", "scores", *KEPT)
 
 
 class _Record(msgspec.Struct, forbid_unknown_fields=True):

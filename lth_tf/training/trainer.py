@@ -29,7 +29,9 @@ from lth_tf.training.evaluation import Evaluator
 from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.invariants import CheckInvariants
 from lth_tf.training.keeping import Keeping
+from lth_tf.training.mask_learning import LearnMasks
 from lth_tf.training.mask_schedules import MaskSchedule
+from lth_tf.training.mask_schedules.learned import Learned
 from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.measure import Measure, MetricsRow
 from lth_tf.training.objective import objective_of
@@ -53,7 +55,8 @@ class Trained:
         weights: the trained weights by name, pruned ones zero.
         masks: the masks at the end, by kernel name.
         kept: what it keeps for later trainings besides, by name: the weights of iteration k as
-            "rewind", others as `Keep` says, and "early_bird", the masks that were drawn.
+            "rewind", others as `Keep` says, "early_bird", the masks that were drawn, and the
+            "scores" of masks that were learned.
         optimizer: the optimizer's variables at the end, by index, where they are kept.
         seconds: how long it took, over all starts.
     """
@@ -70,7 +73,8 @@ class Trained:
 class Trainer:
     """Trains a recipe's network on a data set, with any masks, weights and order.
 
-    The model, its optimizer and the compiled loop are made once; each training resets them.
+    The model, its optimizer and the compiled loop are made once; each training resets them. A
+    trainer trains either weights or masks (`MaskSchedule.trains_weights`): its optimizer is theirs.
 
     Attributes:
         examples: the data set's examples for training and validation, on the device.
@@ -84,6 +88,7 @@ class Trainer:
         strategy: tf.distribute.Strategy,
         xla: str = "auto",
         metric: str = ACCURACY.name,
+        examples: Examples | None = None,
     ) -> None:
         """Builds and compiles the model.
 
@@ -94,13 +99,14 @@ class Trainer:
             strategy: the devices.
             xla: "on", "off" or "auto".
             metric: the name of the metric that it is judged by.
+            examples: those of another trainer of the same data set, to be shared.
 
         Raises:
             UserError: if it is to be compiled by XLA for several devices.
         """
         self.recipe = recipe
         # Outside of the strategy, which would send each device a copy of the whole data set.
-        self.examples = Examples(*data.examples)
+        self.examples = examples or Examples(*data.examples)
         with strategy.scope():
             plain = build_in_precision(recipe.precision, build)
             _check_keras_3(plain, data)
@@ -165,18 +171,28 @@ class Trainer:
             also += keep.early_bird.iterations
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
         evaluators = self._validation, self._test, self._training
-        updates = MaskUpdates(
-            schedule,
-            masks,
-            ends,
-            lambda i: self.model.kernel_gradients(order, i),
-            self._process_group,
-        )
+        if isinstance(schedule, Learned):
+            scores = self.model.scores_for(schedule)
+            before_it = state.arrays["scores"] if state else {}
+            updates = LearnMasks(schedule, scores, initial, before_it)
+        else:
+            updates = MaskUpdates(
+                schedule,
+                masks,
+                ends,
+                lambda i: self.model.kernel_gradients(order, i),
+                self._process_group,
+            )
         settled = max(schedule.updates, default=0)
         measure = Measure(
             *evaluators, first, ends, recipe.marks, settled, lambda: updates.density, on_row
         )
-        check = CheckInvariants(initial.weights, lambda: updates.masks, from_start=state is None)
+        check = CheckInvariants(
+            initial.weights,
+            lambda: updates.masks,
+            from_start=state is None,
+            trains_weights=schedule.trains_weights,
+        )
         callbacks = [_beginning(initial, state), check, updates, measure]
         if state:
             measure.go_on(state.rows, state.best, state.arrays["best"])
@@ -192,7 +208,7 @@ class Trainer:
             early_stop=measure.rows[measure.best],
             weights=snapshot(self.model),
             masks=updates.masks,
-            kept=keeping.kept,
+            kept={**keeping.kept, **updates.kept},
             optimizer=optimizer_arrays(self.model.optimizer) if keep.optimizer else None,
             seconds=time.monotonic() - began + before,
         )

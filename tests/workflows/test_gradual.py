@@ -108,7 +108,7 @@ def test_no_training_of_the_plan_needs_another_and_none_is_a_winning_ticket():
         ({"arms": ("ticket", "reinit")}, "--arms=ticket,reinit: must be ticket alone with --strat"),
         (
             {"strategy": "fixed"},
-            "--strategy=fixed: must be one of iterative, one_shot, at_init, early_bird, gradual",
+            "--strategy=fixed: must be one of iterative, one_shot, at_init, early_bird, early_bird",
         ),
         ({"rewind": "lr"}, "--rewind=lr: must be 0 with --strategy=gradual"),
     ],

@@ -7,7 +7,7 @@ from lth_tf.analysis.verdict.statistics import standard_error
 from lth_tf.analysis.verdict.verdict import Verdict
 from lth_tf.metric import percent
 from lth_tf.paper.published import published
-from lth_tf.runs.experiment import EARLY_BIRD, TICKET, kind_of
+from lth_tf.runs.experiment import DRAWN_EARLY, EARLY_BIRD, TICKET, kind_of
 from lth_tf.runs.run import Run
 from lth_tf.training.mask_schedules import MASK_SCHEDULES, Promise
 
@@ -187,18 +187,20 @@ def search_note(run: Run) -> str:
             f"Masks are pruned from weights of iteration {recipe.search_iterations:,} "
             f"(--search_iterations); what is compared was trained for all {end} iterations."
         )
-    if run.experiment.strategy != EARLY_BIRD:
+    strategy = run.experiment.strategy
+    if strategy not in DRAWN_EARLY:
         return ""
+    of_weights = strategy == EARLY_BIRD
     text = (
-        "Masks were drawn while the dense network trained (--strategy=early_bird), before the "
+        f"Masks were drawn while the dense network trained (--strategy={strategy}), before the "
         "first epoch whose mask differed from each of the four before it in at most 10% of the "
-        "weights. "
+        f"{'weights' if of_weights else 'filters, which are pruned as a whole'}. "
     )
     levels = by_level([r for r in run.results if r.arm == TICKET and r.search_iterations])
     for group in levels.values():
         text += _drawn([r.search_iterations for r in group], group[0].density, recipe.iterations)
     sparse = [group[0].density for group in levels.values() if group[0].density <= _ALWAYS_NEAR]
-    if sparse:
+    if sparse and of_weights:
         text += (
             f"Masks of {percent(max(sparse))} of the weights and less never differ in more than "
             "10%, so that these were drawn as soon as there were five."
@@ -226,6 +228,12 @@ def _span(low: int, high: int) -> str:
 
 
 def _pruned_while_training(strategy: str) -> str:
+    if not MASK_SCHEDULES[strategy].trains_weights:
+        return (
+            f"Masks were trained, and weights never (--strategy={strategy}), for as many "
+            "iterations as the dense network: what is compared with it is an untrained network "
+            "under a mask that was learned, a supermask, and no ticket that was trained."
+        )
     if MASK_SCHEDULES[strategy].promise is Promise.KEEP_COUNT:
         return (
             f"Networks were sparse all the way (--strategy={strategy}): masks changed while they "

@@ -23,6 +23,7 @@ class Promise(enum.StrEnum):
     UNCHANGED = "stay as they are"
     SHRINK = "only lose weights"
     KEEP_COUNT = "keep as many weights of each kernel"
+    FREE = "may be any"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,7 @@ class MaskSchedule(abc.ABC):
         place: its place among the schedules.
         help: what it does, for `--help`.
         promise: what holds of its masks.
+        trains_weights: whether weights are trained; else their masks alone are.
         plan: what is known of the training's masks.
     """
 
@@ -81,6 +83,7 @@ class MaskSchedule(abc.ABC):
     place: ClassVar[int]
     help: ClassVar[str]
     promise: ClassVar[Promise]
+    trains_weights: ClassVar[bool] = True
 
     def __init__(self, plan: MaskPlan) -> None:
         """Makes the schedule of one training."""
