@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 # Variables that change what TensorFlow computes, or what this program may import.
 _OURS = ("LTH_TF_", "TF_", "TFDS_", "XLA_", "ONEDNN_")
 _ANSWER = 600  # seconds in which a machine must answer; it begins a process for it
+_CONNECT = 10  # seconds
 _MISSING = (
     "--cluster={}: needs Ray, which is not installed here; pip install 'lth_tf[cluster]', or "
     "pip install ray"
@@ -57,6 +58,7 @@ def connected(settings: Settings) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    _check_listens(settings.cluster)
     variables = {n: v for n, v in os.environ.items() if n.startswith(_OURS) and n != "TF_CONFIG"}
     variables["PYTHONPATH"] = os.pathsep.join(_own_paths())
     try:
@@ -67,14 +69,29 @@ def connected(settings: Settings) -> Iterator[None]:
             runtime_env={"env_vars": variables},
         )
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise UserError(
-            f"--cluster={settings.cluster}: no Ray cluster can be reached there from this machine, "
-            f"which must belong to it; `ray start --head` starts one ({error})"
-        ) from None
+        raise _unreached(settings.cluster, error) from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_listens(cluster: str) -> None:
+    """Checks that something listens at an address: Ray itself would wait for it for minutes."""
+    if cluster == "auto":
+        return
+    host, _, port = cluster.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise _unreached(cluster, error) from None
+
+
+def _unreached(cluster: str, error: Exception) -> UserError:
+    return UserError(
+        f"--cluster={cluster}: no Ray cluster can be reached there from this machine, which must "
+        f"belong to it; `ray start --head` starts one ({error})"
+    )
 
 
 def _own_paths() -> list[str]:

@@ -40,6 +40,16 @@ def test_what_does_not_go_together_is_refused(how, told):
         Settings(**how)
 
 
+def test_an_address_where_nothing_listens_is_told_at_once():
+    pytest.importorskip("ray")
+    told = "--cluster=127.0.0.1:9: no Ray cluster can be reached there .*refused"
+    with (
+        pytest.raises(UserError, match=told),
+        ray_machines.connected(Settings(cluster="127.0.0.1:9")),
+    ):
+        pass
+
+
 @pytest.fixture(scope="module")
 def two_machines():
     """A cluster of two machines with one core each, on this one; and what ends one of them."""
