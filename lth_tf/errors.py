@@ -3,10 +3,12 @@
 import contextlib
 import errno
 import re
+import sys
 import traceback
 from collections.abc import Iterator
 
 _LONGEST_WORD, _LONGEST = 400, 3_000  # characters
+_LIBRARIES = {__name__.split(".")[0], "tf_keras", "keras", "tensorflow", "numpy"}
 # What a terminal obeys or cannot show: control characters, changes of direction, half characters.
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -30,6 +32,19 @@ class UsersCodeError(UserError):
 
     The binaries print its traceback as well.
     """
+
+
+def raised(message: str, error: BaseException) -> UserError:
+    """Returns the error that says what raised: the user's own code, if it took part, or a library.
+
+    Args:
+        message: what to say.
+        error: what was raised, below where it was caught.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    modules = {frame.f_globals.get("__name__", "").split(".")[0] for frame, _ in frames}
+    own = modules - _LIBRARIES - sys.stdlib_module_names
+    return UsersCodeError(message) if own else UserError(message)
 
 
 @contextlib.contextmanager

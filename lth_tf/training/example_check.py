@@ -11,13 +11,21 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, raised
 from lth_tf.training.evaluation import in_float32
 from lth_tf.training.objective import build_metrics, judging_metric, objective_of
 
 _SOME = 32
 _PROBABILITIES = ("binary_crossentropy", "binary_focal_crossentropy", "categorical_crossentropy")
 _ALL_CLASSES = ("categorical_crossentropy", "categorical_focal_crossentropy", "categorical_hinge")
+# What Keras's metrics compare value by value.
+_OF_ONE_SHAPE = {
+    *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "huber"),
+    *("mean_squared_logarithmic_error", "log_cosh", "cosine_similarity", "kl_divergence"),
+    *("poisson", "hinge", "squared_hinge", "categorical_hinge", "binary_accuracy"),
+    *("binary_crossentropy", "categorical_crossentropy", "categorical_accuracy"),
+    *("RootMeanSquaredError", "MeanRelativeError", "R2Score"),
+}
 
 
 def check_examples(model: keras.Model, sets: Mapping[str, tuple[Any, Any]], judge: str) -> None:
@@ -77,9 +85,10 @@ def _outputs(name: str, model: keras.Model, inputs: Any, some: Any) -> Any:
     try:
         return in_float32(model(some, training=False))
     except Exception as error:  # any layer's, a user's own among them
-        raise UserError(
+        raise raised(
             f"{name}: its inputs must be {wanted}, as the model takes them, {found}; the model "
-            f"raised {_cause(error)}"
+            f"raised {_cause(error)}",
+            error,
         ) from error
 
 
@@ -207,8 +216,9 @@ def _check_measured(
     try:
         loss = float(model.compiled_loss(targets, outputs))
     except Exception as error:  # a user's own, or Keras's about shapes
-        raise UserError(
-            f"{name}: the model's loss must take its targets, {found}; it raised {_cause(error)}"
+        raise raised(
+            f"{name}: the model's loss must take its targets, {found}; it raised {_cause(error)}",
+            error,
         ) from error
     if not np.isfinite(loss):
         for part, arrays in zip(("inputs", "targets"), examples, strict=True):
@@ -225,19 +235,50 @@ def _check_measured(
     try:
         if not model.compiled_metrics.built:
             build_metrics(model, tf.nest.map_structure(lambda array: array[:1], targets))
+        _check_compared(name, model, outputs, examples[1])
         model.compiled_metrics.update_state(targets, outputs)
         metric = judging_metric(model, judge)
         value = metric.result() if metric is not None else tf.constant(loss)
+    except UserError:
+        raise
     except Exception as error:
-        raise UserError(
+        raise raised(
             f"{name}: the model's metrics must take its targets, {found}; one raised "
-            f"{_cause(error)}"
+            f"{_cause(error)}",
+            error,
         ) from error
     if not (tf.is_tensor(value) or isinstance(value, tf.Variable)) or value.shape.rank:
         raise UserError(
             f"metric {judge}: must be one number to judge by, found {_described(value)}; as in "
             "F1Score(average='macro'), or choose another by metric= (--metric)"
         )
+
+
+def _check_compared(name: str, model: keras.Model, outputs: Any, targets: Any) -> None:
+    """Checks that metrics compare targets with outputs of their shape: others would broadcast."""
+    container = model.compiled_metrics
+    conformed = tf.nest.flatten(container._conform_to_outputs(outputs, targets))
+    groups = zip(container._metrics, container._weighted_metrics, strict=True)
+    flat = tf.nest.flatten(outputs)
+    for output, target, group in zip(flat, conformed, groups, strict=True):
+        for metric in tf.nest.flatten(group):
+            if metric is None or target is None:
+                continue
+            function = getattr(metric, "_fn", None)
+            own = getattr(function, "__module__", "").startswith("tf_keras")
+            kind = getattr(function, "__name__", "") if own else type(metric).__name__
+            if kind in _OF_ONE_SHAPE and not _alike(output, target):
+                raise UserError(
+                    f"{name}: its targets must have the shape of the model's output, "
+                    f"{_batch(tuple(output.shape[1:]))}, for the metric {metric.name}, found "
+                    f"{_described(target)}"
+                )
+
+
+def _alike(output: tf.Tensor, target: np.ndarray) -> bool:
+    """Says whether shapes are the same, but for an axis of 1 at the end, which Keras adds."""
+    one, other = (tuple(each.shape[1:]) for each in (output, target))
+    return one == other or (*one, 1) == other or one == (*other, 1)
 
 
 def _described(arrays: Any) -> str:

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf import Recipe, UserError, find_tickets
+from lth_tf.errors import UsersCodeError
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -110,10 +111,6 @@ def raising_loss(targets, outputs):
     raise RuntimeError("my loss is not finished")
 
 
-def per_class(targets, outputs):
-    return tf.reduce_mean(outputs, 0)
-
-
 def own_score(targets, outputs):
     return tf.reduce_mean(outputs)
 
@@ -179,6 +176,11 @@ CASES = {
         lambda: network(loss=raising_loss),
         sets(),
         "train: the model's loss must take its targets, int64 .*RuntimeError: my loss is not",
+    ),
+    "a metric that broadcasts": (
+        lambda: network(metrics=["mae"]),
+        sets(),
+        r"train: its targets must have .*\(n, 3\), for the metric mae, found int64 \(n,\)",
     ),
     "pretrained kernels": (
         partly_seeded,
@@ -328,6 +330,13 @@ def test_refuses_a_policy_that_trainings_would_not_have(tmp_path):
             find_tickets(network, *sets(), RECIPE, rounds=1, folder=tmp_path / "e")
     finally:
         keras.mixed_precision.set_global_policy("float32")
+    assert not (tmp_path / "e").exists()
+
+
+def test_what_ones_own_loss_raises_keeps_its_traceback(tmp_path):
+    with pytest.raises(UsersCodeError, match="my loss is not finished") as raised:
+        find_tickets(lambda: network(loss=raising_loss), *sets(), RECIPE, folder=tmp_path / "e")
+    assert isinstance(raised.value.__cause__, RuntimeError)
     assert not (tmp_path / "e").exists()
 
 
