@@ -1,7 +1,15 @@
-"""A run killed at any moment, any number of times, ends in the bits of one that was not."""
+"""A run killed at any moment, any number of times, ends in the bits of one that was not.
 
-import concurrent.futures
+Each process is killed just before a step that it would take: no clock decides where. The suite
+kills a few times; `-m abuse` has all stories, of one process and of jobs, with forty kills each.
+"""
+
+import contextlib
+import multiprocessing.forkserver
+import os
 import random
+import time
+from pathlib import Path
 
 import pytest
 
@@ -29,67 +37,155 @@ recipe = paper_recipe("lenet").override(
 )
 RECIPES["normalised"] = recipe
 """
-NETWORKS = {"lenet": "", "normalised": NORMALISED}
-SEEDS = {"lenet": 1, "normalised": 2}  # of the moments; any others must do as well
-# Many checkpoints in each of four trainings, and one thread each: both networks run at once.
-FLAGS = ("--iterations=400", "--eval_every=10", "--rounds=3", "--threads=1", "--checkpoint_every=0")
-# What a process is about to do when it is killed, and the how many-th time of it at most. In sum
-# they leave a part of the run to its last process.
-MOMENTS = [
-    *[(r".*/killed", 60)] * 6,  # anything in the run directory: while it starts, or a little later
-    *[(r"os.rename .*checkpoint", 4)] * 8,
-    *[(r"os.rename .*replicate_", 3)] * 3,  # while it writes
-    (r"os.rename .*/killed/[^/]+$", 1),
-    *[(r"os.remove .*checkpoint", 1)] * 2,  # between two rounds
-]
+# In a job, before it begins: it kills itself, or the process that started it.
+IN_JOB = """
+import os, re, signal, sys
+def watch(event, arguments, left=[COUNT]):
+    if event == "os.rename" and re.search(STEP, str(arguments[1])):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(PARENT if WHO == "parent" else os.getpid(), signal.SIGKILL)
+sys.addaudithook(watch)
+BEGIN(*ARGUMENTS)
+"""
+# Jobs are forked from the tests' own process that has imported TensorFlow: another for each of
+# forty starts would take most of the time, and test_processes.py has those.
+WITH_JOBS = """
+import multiprocessing.forkserver, os
+from lth_tf.lottery.schedulers import processes
+server = multiprocessing.forkserver._forkserver
+server._forkserver_address, server.ensure_running = {address!r}, lambda: None
+pool, about = processes._Pool, dict(COUNT={count}, STEP={step!r}, WHO={who!r}, PARENT=os.getpid())
+processes._Pool = lambda count, context, begin, arguments: pool(
+    count, context, exec, ({in_job!r}, {{**about, "BEGIN": begin, "ARGUMENTS": arguments}})
+)
+"""
+# Many checkpoints in each training, and one thread each.
+FLAGS = ("--iterations=400", "--eval_every=10", "--threads=1", "--checkpoint_every=0")
+# Who is killed by whom, before which step, and before the how many-th of them at most. In sum they
+# leave a part of the run to its last process.
+ANYWHERE = ("itself", r".*/killed", 60)  # in the run directory: while it starts, or a little later
+INSIDE = ("itself", r"os.rename .*checkpoint", 4)
+WRITING = ("itself", r"os.rename .*replicate_", 3)
+RESULTS = ("itself", r"os.rename .*/killed/[^/]+$", 1)
+BETWEEN = ("itself", r"os.remove .*checkpoint", 1)  # two rounds
+PARENT, JOB = ("parent", r"checkpoint", 4), ("job", r"checkpoint", 3)
+A_FEW = [ANYWHERE, INSIDE, INSIDE, WRITING, BETWEEN]
+FORTY = [*[ANYWHERE] * 10, *[INSIDE] * 22, *[WRITING] * 3, *[RESULTS] * 2, *[BETWEEN] * 3]
+START, FINISHED = ("itself", r".*/killed", 8), ("itself", r"os.rename .*/results.csv", 1)
+FORTY_OF_JOBS = [
+    *[START] * 10, *[PARENT] * 20, *[RESULTS] * 2, *[FINISHED] * 3, *[JOB] * 5
+]  # fmt: skip
+SECONDS = 10  # after which no job is left
 
 
 class Story:
-    """A run that is killed again and again, and one that is not, of the same experiment."""
+    """A run that is killed again and again, and one that is not, of the same experiment.
 
-    def __init__(self, name, runs_dir, start, stop_at):
+    Attributes:
+        codes: how its processes ended.
+        inside: after how many kills a training was left in the midst.
+        half_written: after how many a file was left half-written.
+        slowest: the seconds that the last job was there after its parent's end, at most.
+    """
+
+    def __init__(self, runs_dir, start, stop_at, moments, flags, before="", jobs=1):
         self.whole, self.killed = runs_dir / "whole", runs_dir / "killed"
-        self.seed = SEEDS[name]
-        self.codes, self.inside, self.half_written = [], 0, 0
-        self._start, self._stop_at = start, stop_at
-        self._before, self._flags = NETWORKS[name], (*FLAGS, f"--model={name}")
+        self.codes, self.inside, self.half_written, self.slowest = [], 0, 0, 0.0
+        self._start, self._stop_at, self._moments = start, stop_at, moments
+        self._flags, self._before, self._jobs = (*FLAGS, *flags), before, jobs
 
-    def tell(self):
-        """Runs both."""
-        assert self._run(self.whole) == 0
-        chance = random.Random(self.seed)
-        for step, most in chance.sample(MOMENTS, len(MOMENTS)):
-            code = self._run(self.killed, self._stop_at(step, chance.randint(1, most)))
-            self.codes.append(code)
+    def tell(self, seed):
+        """Runs both; any other seed of the moments must do as well."""
+        assert self._run(self.whole, 1) == 0
+        chance = random.Random(seed)
+        for who, step, most in chance.sample(self._moments, len(self._moments)):
+            count = chance.randint(1, most)
+            before = self._with_jobs(who, step, count)
+            before += self._stop_at(step, count) if who == "itself" else ""
+            self.codes.append(self._run(self.killed, self._jobs, before))
+            self._wait_for_end_of_jobs()
             checkpoints = self.killed.rglob("checkpoint.safetensors")
             self.inside += any(not path.with_name("result.json").exists() for path in checkpoints)
             self.half_written += any(self.killed.rglob("*.tmp"))
-        self.last = self._run(self.killed)
+        self.last = self._run(self.killed, self._jobs, self._with_jobs())
         return self
 
-    def _run(self, folder, before=""):
-        flags = (*self._flags, f"--name={folder.name}")
+    def _run(self, folder, jobs, before=""):
+        flags = (*self._flags, f"--name={folder.name}", f"--jobs={jobs}")
         process = self._start(folder.parent, *flags, before=self._before + before)
         process.join()
         return process.exitcode
 
+    def _with_jobs(self, who="nobody", step="^$", count=1):
+        if self._jobs == 1:
+            return ""
+        address = multiprocessing.forkserver._forkserver._forkserver_address
+        step = "^$" if who == "itself" else step
+        return WITH_JOBS.format(who=who, step=step, count=count, in_job=IN_JOB, address=address)
 
-@pytest.fixture(scope="module")
-def stories(start, stop_at, tmp_path_factory):
-    """The stories of both networks, told at the same time."""
-    told = {name: Story(name, tmp_path_factory.mktemp(name), start, stop_at) for name in NETWORKS}
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        return dict(zip(told, pool.map(Story.tell, told.values()), strict=True))
+    def _wait_for_end_of_jobs(self):
+        begin = time.monotonic()
+        logs = [self.killed / f"job_{job}.log" for job in range(self._jobs)]
+        while left := [pid for log in logs for pid in processes_writing_to(log)]:
+            waited = time.monotonic() - begin
+            assert waited < SECONDS, f"{left} outlive the process that started them"
+            time.sleep(0.05)
+        self.slowest = max(self.slowest, time.monotonic() - begin)
+
+    @property
+    def told(self):
+        """What happened, for a person."""
+        log = (self.whole.parent / "log").read_text()
+        counts = f"{self.inside} inside training, {self.half_written} while writing"
+        return f"{self.codes}, {counts}, slowest {self.slowest:.1f} s\n{log[-3000:]}"
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_run_killed_at_random_moments_ends_in_the_same_bits(stories, name, outcome):
-    story = stories[name]
-    log = (story.whole.parent / "log").read_text()
-    told = f"seed {story.seed}, {story.codes}, {story.inside} inside training, "
-    told += f"{story.half_written} while writing\n{log[-3000:]}"
-    assert story.codes == [-9] * len(MOMENTS) and len(MOMENTS) >= 20, told
-    assert story.inside >= 5 and story.half_written >= 4 and story.last == 0, told
+def processes_writing_to(log):
+    """The processes whose standard output is a file."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended, or is not ours
+            if os.readlink(process / "fd/1") == str(log):
+                found.append(int(process.name))
+    return found
+
+
+def check(story, outcome):
+    """Asserts that a run that was killed is one that was not, and has nothing left over."""
+    told = story.told
+    print(told)
+    assert story.last == 0, told
     assert outcome(story.killed) == outcome(story.whole), told
     for pattern in ("checkpoint*", "*.tmp"):
         assert not list(story.killed.rglob(pattern)), told
+
+
+def test_a_run_killed_a_few_times_ends_in_the_same_bits(start, stop_at, tmp_path, outcome):
+    flags = ("--model=normalised", "--rounds=1")
+    story = Story(tmp_path, start, stop_at, A_FEW, flags, NORMALISED).tell(2)
+    assert story.codes == [-9] * len(A_FEW), story.told
+    assert story.inside >= 2 and story.half_written >= 1, story.told
+    check(story, outcome)
+
+
+@pytest.mark.abuse
+@pytest.mark.parametrize(("name", "before"), [("lenet", ""), ("normalised", NORMALISED)])
+def test_a_run_killed_forty_times_ends_in_the_same_bits(
+    name, before, start, stop_at, tmp_path, outcome
+):
+    flags = (f"--model={name}", "--rounds=4")
+    story = Story(tmp_path, start, stop_at, FORTY, flags, before).tell(1)
+    assert story.codes == [-9] * 40, story.told
+    assert story.inside >= 10 and story.half_written >= 5, story.told
+    check(story, outcome)
+
+
+@pytest.mark.abuse
+def test_two_jobs_killed_forty_times_end_in_the_same_bits(start, stop_at, tmp_path, outcome):
+    flags = ("--rounds=5", "--arms=ticket,reinit")
+    story = Story(tmp_path, start, stop_at, FORTY_OF_JOBS, flags, jobs=2).tell(3)
+    # A job that is killed is told, and the others are done.
+    assert len(story.codes) == 40 and set(story.codes) <= {-9, 1}, story.told
+    assert story.codes.count(-9) == 35 and story.codes.count(1) == 5, story.told
+    check(story, outcome)

@@ -1,4 +1,4 @@
-"""Jobs: the same results as one process, and one that dies takes no other with it."""
+"""Jobs: the same results as one process, and whoever dies takes nothing with it or all of it."""
 
 import os
 import signal
@@ -25,7 +25,9 @@ def finish(process):
     return process.exitcode
 
 
-def test_jobs_survive_each_other_and_change_no_bit(start, wait_for, outcome, tmp_path):
+def test_jobs_survive_each_other_end_with_their_parent_and_change_no_bit(
+    start, wait_for, outcome, tmp_path
+):
     one, two = tmp_path / "one", tmp_path / "two"
     assert finish(start(one, *FLAGS)) == 0
 
@@ -39,18 +41,17 @@ def test_jobs_survive_each_other_and_change_no_bit(start, wait_for, outcome, tmp
     assert not list(two.glob("e/replicate_00/*/*/result.json"))
     assert len(list(two.glob("e/replicate_01/*/*/result.json"))) == 2
 
-    assert finish(start(two, *FLAGS, "--jobs=2")) == 0
-    assert outcome(two / "e") == outcome(one / "e")
-
-
-def test_jobs_end_with_the_process_that_started_them(start, wait_for, tmp_path):
-    process = start(tmp_path, *FLAGS, "--jobs=2", "--iterations=100000")
-    wait_for(process, tmp_path, "e/replicate_01/level_00/dense/events*")
-    logs = [tmp_path / f"e/job_{number}.log" for number in (0, 1)]
-    assert all(processes_writing_to(log) for log in logs)
+    process = start(two, *FLAGS, "--jobs=2", "--checkpoint_every=0")
+    wait_for(process, two, "e/replicate_00/level_01/ticket/checkpoint.safetensors")
+    logs = [two / "e/job_0.log", two / "e/job_1.log"]
+    assert processes_writing_to(logs[0])
     process.kill()
-    logs.append(tmp_path / "log")  # that of the process itself, and of the one with the queue
-    deadline = time.monotonic() + 20
+    process.join()
+    logs.append(two / "log")  # that of the process itself, and of the one with the queue
+    deadline = time.monotonic() + 10
     while any(processes_writing_to(log) for log in logs):
         assert time.monotonic() < deadline, "a job outlives the process that started it"
         time.sleep(0.1)
+
+    assert finish(start(two, *FLAGS, "--jobs=2")) == 0
+    assert outcome(two / "e") == outcome(one / "e")
