@@ -68,7 +68,16 @@ def copy_model(model: keras.Model, copy_layer: Callable[[Layer], Layer]) -> kera
         return copies[id(layer)]
 
     def clone(model: keras.Model) -> keras.Model:
-        return keras.models.clone_model(model, clone_function=copy)
+        try:
+            return keras.models.clone_model(model, clone_function=copy)
+        except UserError:
+            raise
+        except (NotImplementedError, TypeError, ValueError) as error:
+            cause = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"model {model.name}: cannot be copied ({cause}); weights must be used by the "
+                "layer that holds them, not by functions beside it"
+            ) from None
 
     return clone(model)
 

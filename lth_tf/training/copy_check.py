@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.walk import unwrap
@@ -61,7 +62,49 @@ def check_copy(model: keras.Model, inputs: Any, targets: Any) -> list[str]:
         _compare(model, copy, inputs, training, *found)
         for each in (model, copy):  # batch normalisation has moved
             set_weights(each, weights)
+    if not drawing:
+        _check_apart(model, copy, inputs, weights)
     return drawing
+
+
+def _check_apart(model: keras.Model, copy: keras.Model, inputs: Any, weights: Arrays) -> None:
+    """Checks that a copy uses its own weights throughout: with others, it is the model with these.
+
+    A function that has found weights outside of its arguments has them still in the copy, or what
+    they were, as tied embeddings do by `tf.matmul(x, embedding.embeddings, transpose_b=True)`.
+    """
+    generator = np.random.default_rng(0)
+    moved = {
+        name: (weight * generator.uniform(1, 1.2, weight.shape) + 1e-3).astype(weight.dtype)
+        if weight.dtype.kind == "f"
+        else weight
+        for name, weight in weights.items()
+    }
+
+    def answers(network: keras.Model, layer: keras.layers.Layer | None) -> list[np.ndarray]:
+        set_weights(network, moved)
+        try:
+            outputs = (
+                _output_of(network, layer, inputs, False)
+                if layer
+                else [*tf.nest.flatten(network(inputs, training=False)), *network.losses]
+            )
+            return [np.asarray(output) for output in outputs]
+        finally:
+            set_weights(network, weights)
+
+    def differs(layer: keras.layers.Layer | None, copied: keras.layers.Layer | None) -> bool:
+        pairs = zip(answers(model, layer), answers(copy, copied), strict=True)
+        return not all(_close(model, *pair) for pair in pairs)
+
+    if differs(None, None):
+        layers = zip(_layers(model), _layers(copy), strict=False)
+        layer = next((one for one, other in layers if differs(one, other)), None)
+        where = f"layer {layer.name} ({type(layer).__name__})" if layer else f"model {model.name}"
+        raise UserError(
+            f"{where}: uses another layer's weights, and would go on with those of before the "
+            "training, as a copy is trained; use them in a layer of your own that holds both"
+        )
 
 
 def _measured(model: keras.Model, inputs: Any, targets: Any, training: bool) -> _Measured:

@@ -13,8 +13,10 @@ import tf_keras as keras
 
 from lth_tf.data import UserData
 from lth_tf.models.user_model import build_user_model
-from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
+from lth_tf.pruning.kernels import kernels, named_weights, pruned_kernels, snapshot
+from lth_tf.pruning.wrapper import masked_kernels
 from lth_tf.recipe import Recipe
+from lth_tf.training.chunked import chunked_copy
 from lth_tf.training.copy_check import check_copy
 from lth_tf.training.initial_state import InitialState
 from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskPlan
@@ -163,6 +165,109 @@ TITLE_AND_BODY = {"title": TABLE, "body": TABLE[::-1].copy()}
 BY_NAME = {"priority": BINARY, "department": CLASSES}
 
 
+def wave_net():
+    inputs = keras.Input((5, 4))
+    x, skips = L.Conv1D(4, 1)(inputs), []
+    for rate in (1, 2):
+        how = {"padding": "causal", "dilation_rate": rate}
+        gate = L.Conv1D(4, 2, activation="sigmoid", **how)(x)
+        y = L.Multiply()([gate, L.Conv1D(4, 2, activation="tanh", **how)(x)])
+        y = L.Conv1D(4, 1)(y)
+        x = L.Add()([x, y])
+        skips.append(y)
+    return classifier(inputs, L.GlobalMaxPooling1D()(L.ReLU()(L.Add()(skips))))
+
+
+def attention_u_net():
+    inputs = keras.Input((8, 8, 3))
+    skip = L.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    x = L.Conv2D(4, 3, strides=2, padding="same", activation="relu")(skip)
+    x = L.UpSampling2D(interpolation="bilinear")(x)
+    gate = L.Conv2D(1, 1, activation="sigmoid")(L.ReLU()(L.Conv2D(2, 1)(skip) + L.Conv2D(2, 1)(x)))
+    return classifier(inputs, L.Concatenate()([skip * gate, x]))
+
+
+def translation():
+    """A GRU's last state is where another begins."""
+    source, target = (keras.Input(5, dtype="int64", name=name) for name in ("source", "target"))
+    _, state = L.GRU(3, return_state=True)(L.Embedding(7, 4, mask_zero=True)(source))
+    decoder = L.GRU(3, return_sequences=True, name="decoder")
+    return classifier([source, target], decoder(L.Embedding(7, 4)(target), initial_state=state))
+
+
+def video():
+    inputs = keras.Input((3, 8, 8, 1))
+    x = L.ConvLSTM2D(2, 3, strides=2)(inputs)
+    return classifier(inputs, L.GlobalAveragePooling2D()(x))
+
+
+def mixer():
+    inputs = keras.Input((5, 4))
+    x = L.Permute((2, 1))(L.LayerNormalization()(inputs))
+    x = inputs + L.Permute((2, 1))(L.Dense(5, activation="gelu")(x))
+    x += L.Dense(4, activation="gelu")(L.LayerNormalization()(x))
+    return classifier(inputs, L.GlobalAveragePooling1D()(x))
+
+
+class Positions(L.Layer):
+    """Adds an embedding of each position, as keras.io's transformers do."""
+
+    def build(self, shape):  # noqa: D102
+        self.table = L.Embedding(shape[1], shape[2])
+
+    def call(self, inputs):  # noqa: D102
+        return inputs + self.table(tf.range(inputs.shape[1]))
+
+
+def vision_transformer():
+    inputs = keras.Input((8, 8, 3))
+    x = Positions()(L.Reshape((4, 4))(L.Conv2D(4, 4, strides=4)(inputs)))
+    y = L.LayerNormalization(epsilon=1e-6)(x)
+    x = L.Add()([x, L.MultiHeadAttention(2, 2)(y, y)])
+    return classifier(inputs, L.Flatten()(x + L.Dense(4, activation="gelu")(x)))
+
+
+def wide_and_deep():
+    numbers, kind = keras.Input(6, name="numbers"), keras.Input(1, dtype="int64", name="kind")
+    wide = adapted(L.IntegerLookup(output_mode="multi_hot"), CLASSES)(kind)
+    deep = L.Dense(4, activation="relu")(adapted(L.Normalization(), TABLE)(numbers))
+    return classifier([numbers, kind], L.Concatenate()([wide, deep]))
+
+
+def merged():
+    left, right = keras.Input(6, name="left"), keras.Input(6, name="right")
+    pair = [L.Dense(4, name="a")(left), L.Dense(4, name="b")(right)]
+    found = [L.Dot(1, normalize=True)(pair), L.Average()(pair), L.Maximum()(pair)]
+    return classifier([left, right], L.Concatenate()([*found, L.Subtract()(pair)]))
+
+
+def attending():
+    inputs = keras.Input(5, dtype="int64")
+    x = L.Embedding(7, 4, mask_zero=True)(inputs)
+    x = L.Attention(use_scale=True)([x, x])
+    x = L.MultiHeadAttention(2, 2)(x, x, use_causal_mask=True)
+    return classifier(inputs, L.GlobalAveragePooling1D()(x))
+
+
+class Tied(L.Layer):
+    """A table in which tokens are looked up, and by which they are scored."""
+
+    def build(self, shape):  # noqa: D102
+        self.table = self.add_weight("table", (7, 4))
+
+    def call(self, inputs):  # noqa: D102
+        if inputs.dtype.is_integer:
+            return tf.gather(self.table, inputs)
+        return tf.matmul(inputs, self.table, transpose_b=True)
+
+
+def language_model():
+    inputs = keras.Input(5, dtype="int64")
+    tied = Tied()
+    x = L.Dense(4, activation="relu")(tied(inputs))
+    return model(inputs, tied(x), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+
 def half_precision():
     inputs = keras.Input(6)
     return model(inputs, L.Dense(3, activation="softmax", dtype="float16")(inputs))
@@ -309,6 +414,47 @@ CASES = {
     "words": (words, WORDS, CLASSES),
     "text": (text, WORDS, CLASSES),
     "categories": (categories, CLASSES[:, None], CLASSES),
+    "dilated causal convolutions": (wave_net, SEQUENCES, CLASSES),
+    "an attention U-Net": (attention_u_net, IMAGES, PER_PIXEL),
+    "an encoder's state": (translation, [TOKENS, TOKENS[::-1].copy()], PER_STEP),
+    "a convolutional LSTM": (video, IMAGES.transpose(0, 3, 1, 2)[..., None].copy(), CLASSES),
+    "an MLP-Mixer": (mixer, SEQUENCES, CLASSES),
+    "a vision transformer": (vision_transformer, IMAGES, CLASSES),
+    "wide and deep": (wide_and_deep, {"numbers": TABLE, "kind": CLASSES[:, None]}, CLASSES),
+    "merging layers": (merged, [TABLE, TABLE[::-1].copy()], CLASSES),
+    "attention under masks": (attending, TOKENS, CLASSES),
+    "tied embeddings": (language_model, TOKENS, TOKENS),
+    "activation layers": (
+        lambda: of_table(L.Dense(4), L.PReLU(), L.LeakyReLU(0.2), L.ELU(), L.Softmax()),
+        TABLE, CLASSES,
+    ),
+    "group and unit normalization": (
+        lambda: classifier(
+            x := keras.Input((8, 8, 3)),
+            L.Flatten()(L.UnitNormalization()(L.GroupNormalization(2)(L.Conv2D(4, 3)(x)))),
+        ),
+        IMAGES, CLASSES,
+    ),
+    "spectral normalization": (
+        lambda: of_table(L.SpectralNormalization(L.Dense(4), name="spectral")), TABLE, CLASSES
+    ),
+    "steps without values": (
+        lambda: classifier(x := keras.Input((5, 4)), L.LSTM(3)(L.Masking()(x))),
+        SEQUENCES * (np.arange(5) < 3)[:, None], CLASSES,
+    ),
+    "cells in a stack": (
+        lambda: classifier(
+            x := keras.Input((5, 4)), L.RNN([L.LSTMCell(3), L.GRUCell(2)])(x)
+        ),
+        SEQUENCES, CLASSES,
+    ),
+    "resized and cropped images": (
+        lambda: classifier(
+            x := keras.Input((8, 8, 3)),
+            L.Flatten()(L.Rescaling(2, -1)(L.CenterCrop(4, 4)(L.Resizing(6, 6)(x)))),
+        ),
+        IMAGES, CLASSES,
+    ),
     "frozen kernels": (frozen, TABLE, CLASSES),
     "a Lambda": (lambda: of_table(L.Lambda(lambda x: x * 2)), TABLE, CLASSES),
 }  # fmt: skip
@@ -382,3 +528,42 @@ def test_trains_and_measures_what_plain_keras_does(case):
     for name, weight in weights.items():
         np.testing.assert_allclose(found.weights[name], weight, err_msg=name, **tolerance)
     assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def mobile_net():
+    network = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, classes=3)
+    network.compile(loss=SPARSE, metrics=["accuracy"])
+    return network
+
+
+def xception():
+    """Its entry flow and the first block of its middle flow; the seven others are the same."""
+    whole = keras.applications.Xception(False, None, input_shape=(71, 71, 3))
+    fourth = [layer for layer in whole.layers if isinstance(layer, L.Add)][3]
+    return classifier(whole.input, L.GlobalAveragePooling2D()(fourth.output))
+
+
+def gradients(network, inputs, targets):
+    """The loss's gradients in training, by weight."""
+    with tf.GradientTape() as tape:
+        loss = network.compute_loss(inputs, targets, network(inputs, training=True))
+    found = tape.gradient(loss, network.trainable_variables)
+    names = {id(variable): name for name, variable in named_weights(network).items()}
+    by_name = zip(network.trainable_variables, found, strict=True)
+    return {names[id(variable)]: gradient.numpy() for variable, gradient in by_name}
+
+
+@pytest.mark.parametrize(("make", "side"), [(mobile_net, 32), (xception, 71)])
+def test_networks_of_keras_applications_have_their_gradients(make, side):
+    plain = build_user_model(make, make.__name__, 0)
+    inputs = tf.constant(RNG.random((3, side, side, 3), np.float32))
+    targets = tf.constant([0, 1, 2])
+    assert check_copy(plain, inputs, targets) == []
+    copy = chunked_copy(plain, 1)
+    objective_of(plain).compile(copy, "sgd")
+    expected, found = (gradients(each, inputs, targets) for each in (plain, copy))
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(found[name], gradient, atol=1e-4 * scale, err_msg=name)
+    assert set(masked_kernels(copy)) == {kernel.name for kernel in kernels(plain)}

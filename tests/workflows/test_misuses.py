@@ -131,6 +131,26 @@ def looked_up():
     return model
 
 
+def tied():
+    inputs = keras.Input(5, dtype="int64")
+    embedding = L.Embedding(7, 4, name="tokens")
+    x = L.Dense(4)(embedding(inputs))
+    logits = tf.matmul(x, embedding.embeddings, transpose_b=True)
+    model = keras.Model(inputs, L.Dense(3, activation="softmax")(L.Flatten()(logits)))
+    model.compile(loss=SPARSE)
+    return model
+
+
+def closed_over():
+    inputs = keras.Input(6)
+    first = L.Dense(6, name="first")
+    x = first(inputs)
+    x = L.Lambda(lambda values: tf.matmul(values, first.kernel), name="tied")(x)
+    model = keras.Model(inputs, L.Dense(3, activation="softmax")(x))
+    model.compile(loss=SPARSE)
+    return model
+
+
 def partly_seeded():
     init = keras.initializers.GlorotUniform(seed=1)
     return network(L.Dense(4, kernel_initializer=init, name="pretrained"))
@@ -181,6 +201,16 @@ CASES = {
         lambda: network(metrics=["mae"]),
         sets(),
         r"train: its targets must have .*\(n, 3\), for the metric mae, found int64 \(n,\)",
+    ),
+    "weights of another layer": (
+        tied,
+        sets(inputs=RNG.integers(0, 7, (40, 5))),
+        "cannot be copied",
+    ),
+    "a lambda around the weights of another layer": (
+        closed_over,
+        sets(),
+        r"layer tied \(Lambda\): uses another layer's weights",
     ),
     "pretrained kernels": (
         partly_seeded,

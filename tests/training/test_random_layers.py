@@ -1,0 +1,101 @@
+"""Noise inside of layers, attention and recurrent cells among them, goes by the iteration."""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+
+from lth_tf.data import UserData
+from lth_tf.models.user_model import build_user_model
+from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
+from lth_tf.recipe import Recipe
+from lth_tf.training.copy_check import check_copy
+from lth_tf.training.initial_state import InitialState
+from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskPlan
+from lth_tf.training.order import Order
+from lth_tf.training.trainer import Trainer
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+SEQUENCES = RNG.normal(size=(24, 5, 4)).astype(np.float32)
+CLASSES = RNG.integers(0, 3, 24)
+SETS = [(SEQUENCES[rows], CLASSES[rows]) for rows in (slice(16), slice(16, 20), slice(20, None))]
+
+
+def network():
+    inputs = keras.Input((5, 4))
+    x = L.MultiHeadAttention(2, 2, dropout=0.4)(inputs, inputs)
+    x = L.Bidirectional(L.LSTM(2, dropout=0.4, recurrent_dropout=0.4, return_sequences=True))(x)
+    x = L.TimeDistributed(L.Dropout(0.4))(x)
+    x = L.GaussianNoise(0.3)(L.AlphaDropout(0.2)(L.SpatialDropout1D(0.4)(x)))
+    x = L.GRU(3, dropout=0.4)(x)
+    model = keras.Model(inputs, L.Dense(3, activation="softmax")(x))
+    model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture(scope="module")
+def train():
+    """Trains to an iteration from another; returns the weights."""
+    build = functools.partial(build_user_model, network, "noisy")
+    data = UserData.of(*SETS)
+    initial = snapshot(build(0))
+
+    def trainer(iterations):
+        recipe = Recipe(
+            iterations=iterations,
+            batch_size=4,
+            optimizer="sgd",
+            learning_rate=0.5,
+            eval_every=iterations,
+            validation_size=4,
+        )
+        return Trainer(recipe, build, data, tf.distribute.get_strategy(), "off")
+
+    trainers = {iterations: trainer(iterations) for iterations in (2, 4)}
+    found = pruned_kernels(kernels(build(0)), trainers[2].recipe)
+    masks = {kernel.name: np.ones(kernel.shape, bool) for kernel in found}
+
+    def run(iterations, start=0, weights=initial, key=2):
+        plan = MaskPlan(iterations, {}, {}, lambda *_: np.random.default_rng(0))
+        order = Order(np.arange(16), 4, np.random.default_rng, augment_key=1, dropout_key=key)
+        state = InitialState(start, weights, masks)
+        rows = np.arange(16, 20), np.arange(16)
+        return trainers[iterations].train(state, order, MASK_SCHEDULES["fixed"](plan), *rows)
+
+    return run
+
+
+def test_a_training_that_goes_on_has_the_noise_that_it_would_have_had(train):
+    whole = train(4).weights
+    first = train(2).weights
+    rest = train(4, start=2, weights=first).weights
+    for name, weight in whole.items():
+        np.testing.assert_array_equal(rest[name], weight, err_msg=name)
+    other = train(4, key=3).weights
+    assert not np.array_equal(other["dense/kernel"], whole["dense/kernel"])
+
+
+def test_a_layer_that_draws_by_itself_is_announced_by_its_name():
+    class Sampling(L.Layer):
+        """A variational autoencoder's, as in keras.io's example."""
+
+        def call(self, inputs, training=None):
+            noise = tf.random.normal(tf.shape(inputs)) if training else 0.0
+            return inputs + noise
+
+    def encoder():
+        inputs = keras.Input((5, 4))
+        x = Sampling(name="sampling")(L.Dense(2, name="mean")(inputs))
+        model = keras.Model(inputs, L.Dense(4, name="decoder")(x))
+        model.compile(loss="mse")
+        return model
+
+    examples = tf.constant(SEQUENCES[:4])
+    notes = check_copy(build_user_model(encoder, "encoder", 0), examples, examples)
+    assert len(notes) == 1
+    assert "layer sampling (Sampling) draws random numbers of its own" in notes[0]
+    plain = build_user_model(network, "noisy", 0)
+    assert check_copy(plain, examples, tf.constant(CLASSES[:4])) == []
