@@ -64,6 +64,37 @@ def search_iterations(training: Training, experiment: Experiment, store: "Store"
     return each + (trainings - 1) * (each - first)
 
 
+def search_multiply_adds(
+    training: Training, experiment: Experiment, store: "Store"
+) -> float | None:
+    """Returns the multiply-adds of `search_iterations`, each training at its own density.
+
+    Passes that a criterion takes are not counted.
+
+    Args:
+        training: a training of the level.
+        experiment: the experiment that it belongs to.
+        store: has what finished trainings have left.
+
+    Returns:
+        The multiply-adds; None where they are not known, as an older version did not count them.
+
+    Raises:
+        UserError: if a file that is needed is damaged.
+    """
+    iterations = search_iterations(training, experiment, store)
+    parent = experiment.parent(training) if training.level else None
+    if not iterations or parent is None:
+        return None if iterations is None else float(iterations)
+    result = store.result(parent)
+    if result.multiply_adds is None or result.search_multiply_adds is None:
+        return None
+    begun = rewinding_of(experiment.recipe).iteration if parent.level else 0
+    before = result.search_iterations or 0
+    share = (iterations - before) / (result.iterations - begun)
+    return result.search_multiply_adds + share * result.multiply_adds
+
+
 def searched_weights(experiment: Experiment) -> str:
     """Returns the name of the file that has the weights which masks are pruned from."""
     return "search" if experiment.recipe.search_iterations else "weights"

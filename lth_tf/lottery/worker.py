@@ -12,7 +12,7 @@ from lth_tf.data import UserData, load
 from lth_tf.lottery.masking import make_mask_schedule
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import arm_of, draw_of, train_levels
-from lth_tf.lottery.search import keep_for, search_iterations
+from lth_tf.lottery.search import keep_for, search_iterations, search_multiply_adds
 from lth_tf.lottery.sharing import share
 from lth_tf.lottery.tensorboard import TensorBoardLog
 from lth_tf.recipe import Recipe
@@ -25,7 +25,7 @@ from lth_tf.training.checkpoint import Saving
 from lth_tf.training.distribution import count_gpus, make_strategy
 from lth_tf.training.initial_state import InitialState
 from lth_tf.training.invariants import check_count
-from lth_tf.training.measure import DivergedError, MetricsRow
+from lth_tf.training.measure import DivergedError, MetricsRow, multiply_adds_of
 from lth_tf.training.order import Order
 from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.state import State, read_state
@@ -256,6 +256,8 @@ class Worker:
             validation_accuracy_at_early_stop=best.validation_accuracy,
             search_iterations=search_iterations(training, self._experiment, self._store),
             test_accuracy_untrained=untrained.test_accuracy,
+            multiply_adds=multiply_adds_of(outcome.rows, self._experiment.recipe.batch_size),
+            search_multiply_adds=search_multiply_adds(training, self._experiment, self._store),
         )
 
 

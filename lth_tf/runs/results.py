@@ -22,6 +22,8 @@ TRAIN_AT_END = "train_accuracy_final"
 VALIDATION_AT_EARLY_STOP = "validation_accuracy_at_early_stop"
 SEARCH = "search_iterations"
 UNTRAINED = "test_accuracy_untrained"
+WORK = "multiply_adds"
+SEARCH_WORK = "search_multiply_adds"
 COLUMNS = (
     "replicate",
     "level",
@@ -36,7 +38,10 @@ COLUMNS = (
     "seconds",
 )
 # Behind the columns of marks: new ones leave the old ones where they were.
-NEWER = (TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, SEARCH, UNTRAINED)
+NEWER = (
+    *(TRAIN_AT_EARLY_STOP, TRAIN_AT_END, VALIDATION_AT_EARLY_STOP, SEARCH, UNTRAINED),
+    *(WORK, SEARCH_WORK),
+)
 METRICS = (
     "iteration",
     "train_loss",
@@ -49,6 +54,7 @@ _AT = "test_accuracy_at_"
 _Level = Annotated[int, Meta(ge=0, le=10**6)]
 _Share = Annotated[float, Meta(ge=0, le=1)]
 _Seconds = Annotated[float, Meta(ge=0)]
+_Work = Annotated[float, Meta(ge=0)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +85,8 @@ class Result:
         test_accuracy_untrained: the test accuracy of what the training started from, of a ticket
             mask * theta_0 (or theta_k); None where its masks were not the level's yet, and
             likewise.
+        multiply_adds: what its steps took, at the densities at which they ran; likewise.
+        search_multiply_adds: what was spent so before the level's ticket could be trained.
     """
 
     replicate: _Level
@@ -99,6 +107,8 @@ class Result:
     validation_accuracy_at_early_stop: float | None = None
     search_iterations: Count | None = None
     test_accuracy_untrained: float | None = None
+    multiply_adds: _Work | None = None
+    search_multiply_adds: _Work | None = None
 
     @property
     def emptied(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Arithmetic: the operations that a network takes, and how many a second this machine does."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -96,6 +97,37 @@ def remaining_multiply_adds(model: keras.Model, masks: Mapping[str, np.ndarray])
         for name, count in work.items()
     }
     return sum(work.values()), sum(remaining.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingWork:
+    """What a training step takes for one example, in multiply-adds, at the masks at work.
+
+    A pass forward, one back to the inputs and one to the weights take the same: a multiply-add for
+    each weight that remains, at each of its positions; the first layer needs no gradient of its
+    inputs. A training that learns masks needs the gradient of pruned weights too.
+
+    Attributes:
+        by_kernel: the multiply-adds of a pass forward by kernel name, in the model's order.
+        trains_weights: whether weights are trained, else their masks.
+    """
+
+    by_kernel: Mapping[str, int]
+    trains_weights: bool
+
+    def at(self, masks: Mapping[str, np.ndarray]) -> float:
+        """Returns the multiply-adds of one example.
+
+        Args:
+            masks: boolean arrays by kernel name; kernels without one are not pruned.
+        """
+        total = 0.0
+        for place, (name, dense) in enumerate(self.by_kernel.items()):
+            mask = masks.get(name)
+            left = dense if mask is None else dense * np.count_nonzero(mask) / mask.size
+            to_weights = left if self.trains_weights else dense
+            total += left + to_weights + (left if place else 0)
+        return total
 
 
 def training_operations(model: keras.Model) -> int:

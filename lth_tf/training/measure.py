@@ -11,8 +11,9 @@ early stopping and at the end, as they are without augmentation (Figures 4 and 5
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class MetricsRow:
         validation_accuracy: their accuracy.
         learning_rate: learning rate of the last iteration; of the first before any.
         density: share of the kernels' weights that remain; None in checkpoints of older versions.
+        multiply_adds: what a training step takes for one example at these masks; likewise.
         test_accuracy: the test examples' accuracy.
         train_accuracy: accuracy of a fixed sample of the training examples, without augmentation.
     """
@@ -49,6 +51,25 @@ class MetricsRow:
     test_accuracy: float | None = None
     train_accuracy: float | None = None
     density: float | None = None
+    multiply_adds: float | None = None
+
+
+def multiply_adds_of(rows: Sequence[MetricsRow], batch_size: int) -> float | None:
+    """Returns the multiply-adds of a training's steps, at the densities at which they ran.
+
+    Args:
+        rows: its evaluations; masks change at evaluations only, or hardly in number.
+        batch_size: examples per iteration.
+
+    Returns:
+        The multiply-adds; None if an older version has trained a part and did not count.
+    """
+    total = 0.0
+    for row, following in itertools.pairwise(rows):
+        if row.multiply_adds is None:
+            return None
+        total += (following.iteration - row.iteration) * row.multiply_adds * batch_size
+    return total
 
 
 class DivergedError(UserError):
@@ -74,6 +95,7 @@ class Measure(keras.callbacks.Callback):
         marks: tuple[int, ...],
         counts_from: int,
         density: Callable[[], float],
+        multiply_adds: Callable[[], float],
         on_row: Callable[[MetricsRow], None],
     ) -> None:
         """Makes the callback.
@@ -87,6 +109,7 @@ class Measure(keras.callbacks.Callback):
             marks: iterations whose test accuracy is recorded, besides the first and the last.
             counts_from: the iteration from which on the masks are the level's.
             density: returns the density at work.
+            multiply_adds: returns what a training step takes for one example at the masks at work.
             on_row: is called with each evaluation.
         """
         super().__init__()
@@ -101,6 +124,7 @@ class Measure(keras.callbacks.Callback):
         self._tested = {*(i for i in (start, *marks) if i >= counts_from), ends[-1]}
         self._counts_from = counts_from
         self._density = density
+        self._multiply_adds = multiply_adds
         self._on_row = on_row
 
     def go_on(self, rows: list[MetricsRow], best: int, best_weights: dict[str, np.ndarray]) -> None:
@@ -148,7 +172,8 @@ class Measure(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         last = int(optimizer.iterations.numpy()) - (iteration > self._start)
         rate = float(schedule_of(optimizer)(last))
-        row = MetricsRow(iteration, train_loss, loss, accuracy, rate, density=self._density())
+        row = MetricsRow(iteration, train_loss, loss, accuracy, rate)
+        row.density, row.multiply_adds = self._density(), self._multiply_adds()
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):
                 raise _diverged(f"the {name} loss is {value}", iteration)

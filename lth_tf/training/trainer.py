@@ -22,6 +22,7 @@ from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
 from lth_tf.pruning.packing import unpack
 from lth_tf.pruning.wrapper import set_masks
 from lth_tf.recipe import Recipe
+from lth_tf.training.arithmetic import TrainingWork, multiply_adds
 from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
 from lth_tf.training.chunked import Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
@@ -111,6 +112,7 @@ class Trainer:
             plain = build_in_precision(recipe.precision, build)
             _check_keras_3(plain, data)
             names = {kernel.name for kernel in pruned_kernels(kernels(plain), recipe)}
+            self._multiply_adds = multiply_adds(plain)
             self.model = chunked_copy(plain, strategy.num_replicas_in_sync, names)
             augment = functools.partial(augmentation(recipe.augment).compiles, data.examples[0])
             self.xla = use_xla(xla, self.model, strategy, augment)
@@ -184,8 +186,16 @@ class Trainer:
                 self._process_group,
             )
         settled = max(schedule.updates, default=0)
+        work = TrainingWork(self._multiply_adds, schedule.trains_weights)
         measure = Measure(
-            *evaluators, first, ends, recipe.marks, settled, lambda: updates.density, on_row
+            *evaluators,
+            first,
+            ends,
+            recipe.marks,
+            settled,
+            lambda: updates.density,
+            lambda: work.at(updates.masks),
+            on_row,
         )
         check = CheckInvariants(
             initial.weights,

@@ -3,8 +3,13 @@
 import dataclasses
 import types
 
-from lth_tf.analysis.figures.points import SEARCH, Point
-from lth_tf.analysis.figures.search_cost import panels_of, search_cost
+from lth_tf.analysis.figures.points import SEARCH, SEARCH_WORK, WORK, Point
+from lth_tf.analysis.figures.search_cost import (
+    in_dense_trainings,
+    panels_of,
+    search_cost,
+    search_costs,
+)
 from lth_tf.analysis.report.notes import search_note
 from lth_tf.metric import Metric
 from lth_tf.recipe import Recipe
@@ -48,6 +53,27 @@ def test_dense_runs_meet_at_the_sparsest_density_of_all():
     assert shown(one) == {}
     unknown = [point for point in other if point.quantity != SEARCH]
     assert shown(one, unknown) == {}
+
+
+def test_operations_are_drawn_in_per_cent_of_a_dense_training():
+    def with_work(run, spent, of_dense):
+        found = [dataclasses.replace(p, quantity=SEARCH_WORK) for p in points(run, spent)[::2]]
+        dense = dataclasses.replace(found[0], arm="dense", quantity=WORK, mean=of_dense)
+        return [*points(run, spent), *found, *([dense] if of_dense else [])]
+
+    one, other = with_work("one", {0.2: 3e12}, 2e12), with_work("other", {0.21: 0.0}, 1e12)
+    unknown = with_work("unknown", {0.21: 5e12}, None)
+    every = in_dense_trainings([*one, *other, *unknown])
+    panels = panels_of(every, AT_EARLY_STOP, SEARCH_WORK)
+    costs = {run: cost.mean for run, (cost, _) in panels[0.21].items()}
+    assert costs == {"one": 150, "other": 0}
+    names = {name: name for name in ("one", "other", "unknown")}
+    drawn = search_costs([*one, *other, *unknown], names, AT_EARLY_STOP, "x", Metric())
+    assert [picture.name for picture in drawn] == [
+        "compare-x-search_cost",
+        "compare-x-search_cost_in_operations",
+    ]
+    assert all(picture.draw() for picture in drawn)
 
 
 def test_results_of_before_the_column_are_read(tmp_path):

@@ -1,17 +1,25 @@
 """What the search for tickets costs, and tickets that are found before a training's end."""
 
 import csv
+import types
 
 import numpy as np
 import pytest
 
 from lth_tf.errors import UserError
 from lth_tf.lottery.network import Network
-from lth_tf.lottery.search import check_search, keep_for, search_iterations
+from lth_tf.lottery.search import (
+    check_search,
+    keep_for,
+    search_iterations,
+    search_multiply_adds,
+)
 from lth_tf.pruning.masks import counts_after, prune_to
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import EARLY_BIRD, Experiment, Training
 from lth_tf.runs.store import Store
+from lth_tf.training.arithmetic import TrainingWork
+from lth_tf.training.measure import MetricsRow, multiply_adds_of
 
 EARLY = ("--name=e", "--rounds=3", "--strategy=early_bird", "--iterations=420", "--eval_every=60")
 SHORT = ("--name=e", "--rounds=2", "--search_iterations=30", "--iterations=60", "--rewind=10")
@@ -51,6 +59,56 @@ def test_the_cost_of_a_search_by_hand(strategy, fields, cost):
     assert search_iterations(ticket, experiment, Drawn()) == cost
     assert search_iterations(reinit, experiment, Drawn()) == cost
     assert search_iterations(ticket.dense, experiment, Drawn()) == 0
+
+
+class Counted:
+    """A store of trainings of 100 iterations: 1,000 multiply-adds dense, 200 at level 1."""
+
+    def __init__(self, searched):
+        self.searched = searched
+
+    def result(self, training):
+        """Returns what a result says of costs."""
+        spent = (0, 0.0, 1000.0) if training.level == 0 else (*self.searched, 200.0)
+        names = ("search_iterations", "search_multiply_adds", "multiply_adds")
+        return types.SimpleNamespace(iterations=100, **dict(zip(names, spent, strict=True)))
+
+    read_arrays = Drawn.read_arrays
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fields", "searched", "cost"),
+    [
+        ("iterative", {}, (100, 1000.0), 1000 + 200),
+        ("iterative", {"search_iterations": 30}, (30, 300.0), 300 + 0.3 * 200),
+        # Level 1's own training has 80 iterations, of which its search took 10.
+        ("iterative", {"rewind": "20", "search_iterations": 30}, (30, 300.0), 300 + 200 / 8),
+        ("one_shot", {}, (), 1000),
+        ("early_bird_filters", {}, (), 400),
+        ("gradual", {}, (), 0),
+    ],
+)
+def test_the_operations_of_a_search_by_hand(strategy, fields, searched, cost):
+    recipe = Recipe(iterations=100, **fields)
+    experiment = Experiment(recipe=recipe, rounds=3, strategy=strategy)
+    level = 2 if searched else 3
+    found = search_multiply_adds(Training(0, level, "ticket"), experiment, Counted(searched))
+    assert found == pytest.approx(cost)
+    assert search_multiply_adds(Training(0, 0, "dense"), experiment, Counted(searched)) == 0
+
+
+def test_a_training_steps_operations_by_hand():
+    """Forward, to the weights and, but for the first layer, to the inputs."""
+    masks = {"b": np.arange(10) < 3}
+    assert TrainingWork({"a": 50, "b": 1000}, trains_weights=True).at(masks) == 2 * 50 + 3 * 300
+    learned = TrainingWork({"a": 50, "b": 1000}, trains_weights=False).at(masks)
+    assert learned == 2 * 50 + 300 + 1000 + 300
+    rows = [
+        MetricsRow(i, None, 0, 0, 0, multiply_adds=work) for i, work in ((0, 9), (4, 5), (7, 0))
+    ]
+    assert multiply_adds_of(rows, 10) == 10 * (4 * 9 + 3 * 5)
+    rows[1].multiply_adds = None
+    assert multiply_adds_of(rows, 10) is None
 
 
 def test_the_cost_of_a_ticket_from_elsewhere_is_not_known():

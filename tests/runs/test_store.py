@@ -20,7 +20,7 @@ COLUMNS = [
     "validation_loss_at_early_stop", "test_accuracy_at_early_stop", "test_accuracy_final",
     "iterations", "seconds", "test_accuracy_at_40", "train_accuracy_at_early_stop",
     "train_accuracy_final", "validation_accuracy_at_early_stop", "search_iterations",
-    "test_accuracy_untrained",
+    "test_accuracy_untrained", "multiply_adds", "search_multiply_adds",
 ]  # fmt: skip
 KERNELS = {"dense1/kernel": (784, 300), "dense2/kernel": (300, 100), "output/kernel": (100, 10)}
 LEFT = {  # round(rate x remaining) removed from each, by hand

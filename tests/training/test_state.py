@@ -20,6 +20,7 @@ STATE = State(
     arrays={
         "weights": {"dense/kernel": np.array([[0.1, -0.0], [1e38, 3e-42]], np.float32)},
         "best": {"dense/kernel": np.zeros((2, 2), np.float32)},
+        "scores": {"dense/kernel": np.array([[0.5, -0.25]], np.float32)},
         "rewind": {},
         "search": {},
         "early_bird": {"1/drawn_at": np.array([40])},

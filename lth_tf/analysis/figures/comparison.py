@@ -19,7 +19,7 @@ from lth_tf.analysis.figures.gallery import (
 )
 from lth_tf.analysis.figures.lines import Line, count_of, draw_quantity, name_of
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
-from lth_tf.analysis.figures.search_cost import search_cost
+from lth_tf.analysis.figures.search_cost import search_costs
 from lth_tf.paper.recipes import differences
 from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.run import Run
@@ -52,8 +52,7 @@ def comparisons(
             judged = [q for q in judged_quantities(group[0], flag) if q in shared]
             if judged and judged[-1] != EARLY_STOP:
                 place, metric = _place(model, dataset), group[0].metric
-                cost = search_cost(points, labels(group), judged[-1], place, metric)
-                pictures += [cost] if cost else []
+                pictures += search_costs(points, labels(group), judged[-1], place, metric)
             if len({_size(run) for run in group}) > 1:
                 pictures += [
                     _comparison(group, points, q, model, dataset, by_weights=True) for q in judged

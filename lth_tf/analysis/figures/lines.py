@@ -12,18 +12,20 @@ from lth_tf.analysis.figures.arm_styles import in_order, label_of, style_of
 from lth_tf.analysis.figures.points import (
     AT_EARLY_STOP,
     AT_END,
+    COUNTS,
     EARLY_STOP,
-    ITERATIONS,
     SEARCH,
     Point,
 )
 from lth_tf.metric import ACCURACY, Metric
 from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.results import (
+    SEARCH_WORK,
     TRAIN_AT_EARLY_STOP,
     TRAIN_AT_END,
     UNTRAINED,
     VALIDATION_AT_EARLY_STOP,
+    WORK,
 )
 
 _NAMES = {
@@ -34,6 +36,8 @@ _NAMES = {
     TRAIN_AT_END: "training {} at the end",
     VALIDATION_AT_EARLY_STOP: "validation {} at early stopping",
     SEARCH: "iterations of the search",
+    SEARCH_WORK: "multiply-adds of the search",
+    WORK: "multiply-adds of the training",
     UNTRAINED: "test {} before training",
 }
 # Of the axis of accuracies, as a multiple of the best one's error: what is far worse would squeeze
@@ -107,7 +111,7 @@ def label(quantity: str, metric: Metric) -> str:
         metric: what the accuracies are.
     """
     name = name_of(quantity, metric)
-    return name if quantity in ITERATIONS else with_unit(name, metric)
+    return name if quantity in COUNTS else with_unit(name, metric)
 
 
 def with_unit(name: str, metric: Metric) -> str:

@@ -15,6 +15,8 @@ from lth_tf.runs.results import (
     EARLY_STOP,
     NEWER,
     SEARCH,
+    SEARCH_WORK,
+    WORK,
     Result,
     at_mark,
     csv_text,
@@ -24,7 +26,7 @@ from lth_tf.runs.run import Run, read_curve
 CURVE = "validation_accuracy"
 LOSSES = ("validation_loss", "train_loss")
 LAYER = "density of "
-ITERATIONS = (EARLY_STOP, SEARCH)  # quantities that are numbers of iterations
+COUNTS = (EARLY_STOP, SEARCH, WORK, SEARCH_WORK)  # quantities that are numbers, no accuracies
 
 # The densities of the paper's Figure 3 that are far enough apart for one figure.
 _SHOWN = (0.513, 0.211, 0.070, 0.019)

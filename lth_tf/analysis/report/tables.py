@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from lth_tf.analysis.figures.arm_styles import in_order, label_of, note_of
 from lth_tf.analysis.figures.lines import label
 from lth_tf.analysis.figures.paper_points import paper_value
-from lth_tf.analysis.figures.points import ITERATIONS, Point
+from lth_tf.analysis.figures.points import COUNTS, Point
 from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate
 from lth_tf.analysis.verdict.verdict import Effect, Endpoint, LevelVerdict, Tested, Verdict
@@ -193,7 +193,7 @@ def _measured(point: Point | None, metric: Metric) -> str:
 
 
 def _value(quantity: str, metric: Metric) -> Callable[[float], str]:
-    return "{:,.0f}".format if quantity in ITERATIONS else metric.number
+    return "{:,.0f}".format if quantity in COUNTS else metric.number
 
 
 def _of_paper(run: Run, point: Point, quantity: str) -> str:
