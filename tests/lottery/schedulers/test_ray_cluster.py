@@ -15,6 +15,7 @@ from lth_tf.lottery.schedulers.ray_cluster import RayCluster
 from lth_tf.runs.settings import Settings
 
 FLAGS = ("--name=e", "--rounds=1", "--replicates=2", "--iterations=2000", "--checkpoint_every=0")
+ONE_CORE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
@@ -57,10 +58,9 @@ def two_machines():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    how = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args=how)
+    cluster = Cluster(initialize_head=True, head_node_args=ONE_CORE)
     try:
-        yield cluster, cluster.add_node(**how)
+        yield cluster, cluster.add_node(**ONE_CORE)
     finally:
         cluster.shutdown()
 
@@ -143,6 +143,7 @@ def test_a_machine_that_is_killed_in_a_training_changes_no_bit(
     wait_for_both(process, tmp_path)
     kill(node)
     process.join(900)
+    cluster.add_node(**ONE_CORE)  # for the other tests
     told = (tmp_path / "e/run.log").read_text()
     assert process.exitcode == 0, told
     place = rf"\S+ \(node {node.node_id[:8]}\)"
