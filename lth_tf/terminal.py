@@ -128,8 +128,9 @@ class Terminal(contextlib.AbstractContextManager):
 
     def _asked(self, signum: int, frame: FrameType | None) -> None:
         self.asked = signum
-        if self._stop or not self.can_continue:
+        again, self._stop = self._stop, True
+        # Should a library's import swallow it, a run stops when it next asks.
+        if again or not self.can_continue:
             raise KeyboardInterrupt
-        self._stop = True
         print("\nStopping at the next evaluation; again to stop at once.", file=self.errors)
         self.errors.flush()
