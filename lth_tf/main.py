@@ -343,14 +343,19 @@ def planned_from_flags(values: flags.FlagValues, title: str = "", suffix: str = 
     )
 
 
+def prepare_jobs(values: flags.FlagValues) -> None:
+    """Has TensorFlow imported ahead for jobs, if there will be any."""
+    if values["jobs"].value != "1" and not values["dry_run"].value:
+        import_ahead()
+
+
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Runs the experiment that the flags describe.
 
     Raises:
         UserError: for a user's mistake, in one line.
     """
-    if values["jobs"].value != "1" and not values["dry_run"].value:
-        import_ahead()
+    prepare_jobs(values)
     planned = planned_from_flags(values)
     from lth_tf.lottery.progress import make_console
 

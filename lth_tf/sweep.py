@@ -19,7 +19,6 @@ from absl import flags
 from lth_tf import commandline
 from lth_tf import main as experiment
 from lth_tf.errors import UserError, shortened
-from lth_tf.lottery.schedulers.processes import import_ahead
 from lth_tf.recipe import Recipe
 from lth_tf.terminal import Terminal
 
@@ -80,8 +79,7 @@ def run(values: flags.FlagValues, terminal: Terminal, files: Sequence[str]) -> N
     Raises:
         UserError: for a user's mistake, in one line.
     """
-    if values["jobs"].value != "1" and not values["dry_run"].value:
-        import_ahead()
+    experiment.prepare_jobs(values)
     planned = planned_from_flags(values, files)
     from lth_tf.lottery.progress import make_console
     from lth_tf.workflows.sweep import preview_sweep, run_sweep

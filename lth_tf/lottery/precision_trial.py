@@ -75,7 +75,7 @@ def _race(experiment: Experiment, inputs: Path | None, settings: Settings) -> di
     set_threads(settings.threads_per_job)
     use_gpus_sparingly()
     loaded = Inputs.load(inputs)
-    runners = {name: _Runner(_in(name, experiment), loaded, settings) for name in TRIED}
+    runners = {name: _Runner(in_precision(name, experiment), loaded, settings) for name in TRIED}
     times: dict[str, list[float]] = {name: [] for name in TRIED}
     # In turn, as other programs on the machine come and go.
     while min(map(sum, times.values())) < _SECONDS:
@@ -84,7 +84,13 @@ def _race(experiment: Experiment, inputs: Path | None, settings: Settings) -> di
     return {name: min(times[name]) / runners[name].length for name in TRIED}
 
 
-def _in(precision: str, experiment: Experiment) -> Experiment:
+def in_precision(precision: str, experiment: Experiment) -> Experiment:
+    """Returns an experiment with another precision.
+
+    Args:
+        precision: the one that it is to have.
+        experiment: the experiment.
+    """
     recipe = experiment.recipe.override(precision=precision)
     return dataclasses.replace(experiment, recipe=recipe)
 

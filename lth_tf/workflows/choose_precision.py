@@ -1,12 +1,11 @@
 """`--precision=auto`: what trains faster here, and goes on in what it has begun in."""
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
-from lth_tf.lottery.precision_trial import TRIED, try_precisions
+from lth_tf.lottery.precision_trial import TRIED, in_precision, try_precisions
 from lth_tf.recipe import AUTO
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.settings import Settings
@@ -41,17 +40,12 @@ def choose_precision(
             "which this one cannot try for"
         )
     for name in TRIED:
-        candidate = _in(name, experiment)
+        candidate = in_precision(name, experiment)
         folder = folder_of(candidate)
         if (folder / EXPERIMENT).is_file():
             taken = Store(folder).experiment().recipe.precision
             say(f"--precision={AUTO}: {taken}, in which {folder} was begun")
-            return _in(taken, experiment)
+            return in_precision(taken, experiment)
     trial = try_precisions(experiment, inputs, settings)
     say(f"--precision={AUTO}: {trial.precision}; {trial.reason}")
-    return _in(trial.precision, experiment)
-
-
-def _in(precision: str, experiment: Experiment) -> Experiment:
-    recipe = experiment.recipe.override(precision=precision)
-    return dataclasses.replace(experiment, recipe=recipe)
+    return in_precision(trial.precision, experiment)
