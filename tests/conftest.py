@@ -1,11 +1,13 @@
 """Tiny experiments of LeNet on mnist_5k, shared by the tests that look at what a run leaves."""
 
+import contextlib
 import csv
 import multiprocessing
 import multiprocessing.forkserver
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -126,6 +128,21 @@ def wait_for():
             time.sleep(0.002)
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def processes_writing_to():
+    """Finds the processes whose standard output is a file."""
+
+    def find(log):
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it ended, or is not ours
+                if os.readlink(process / "fd/1") == str(log):
+                    found.append(int(process.name))
+        return found
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,9 @@ Each process is killed just before a step that it would take: no clock decides w
 kills a few times; `-m abuse` has all stories, of one process and of jobs, with forty kills each.
 """
 
-import contextlib
 import multiprocessing.forkserver
-import os
 import random
 import time
-from pathlib import Path
 
 import pytest
 
@@ -89,10 +86,11 @@ class Story:
         slowest: the seconds that the last job was there after its parent's end, at most.
     """
 
-    def __init__(self, runs_dir, start, stop_at, moments, flags, before="", jobs=1):
+    def __init__(self, runs_dir, tools, moments, flags, before="", jobs=1):
         self.whole, self.killed = runs_dir / "whole", runs_dir / "killed"
         self.codes, self.inside, self.half_written, self.slowest = [], 0, 0, 0.0
-        self._start, self._stop_at, self._moments = start, stop_at, moments
+        self._start, self._stop_at, self._writing_to = tools
+        self._moments = moments
         self._flags, self._before, self._jobs = (*FLAGS, *flags), before, jobs
 
     def tell(self, seed):
@@ -127,7 +125,7 @@ class Story:
     def _wait_for_end_of_jobs(self):
         begin = time.monotonic()
         logs = [self.killed / f"job_{job}.log" for job in range(self._jobs)]
-        while left := [pid for log in logs for pid in processes_writing_to(log)]:
+        while left := [pid for log in logs for pid in self._writing_to(log)]:
             waited = time.monotonic() - begin
             assert waited < SECONDS, f"{left} outlive the process that started them"
             time.sleep(0.05)
@@ -141,14 +139,10 @@ class Story:
         return f"{self.codes}, {counts}, slowest {self.slowest:.1f} s\n{log[-3000:]}"
 
 
-def processes_writing_to(log):
-    """The processes whose standard output is a file."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended, or is not ours
-            if os.readlink(process / "fd/1") == str(log):
-                found.append(int(process.name))
-    return found
+@pytest.fixture(scope="session")
+def tools(start, stop_at, processes_writing_to):
+    """What a story is told with."""
+    return start, stop_at, processes_writing_to
 
 
 def check(story, outcome):
@@ -161,9 +155,9 @@ def check(story, outcome):
         assert not list(story.killed.rglob(pattern)), told
 
 
-def test_a_run_killed_a_few_times_ends_in_the_same_bits(start, stop_at, tmp_path, outcome):
+def test_a_run_killed_a_few_times_ends_in_the_same_bits(tools, tmp_path, outcome):
     flags = ("--model=normalised", "--rounds=1")
-    story = Story(tmp_path, start, stop_at, A_FEW, flags, NORMALISED).tell(2)
+    story = Story(tmp_path, tools, A_FEW, flags, NORMALISED).tell(2)
     assert story.codes == [-9] * len(A_FEW), story.told
     assert story.inside >= 2 and story.half_written >= 1, story.told
     check(story, outcome)
@@ -171,20 +165,18 @@ def test_a_run_killed_a_few_times_ends_in_the_same_bits(start, stop_at, tmp_path
 
 @pytest.mark.abuse
 @pytest.mark.parametrize(("name", "before"), [("lenet", ""), ("normalised", NORMALISED)])
-def test_a_run_killed_forty_times_ends_in_the_same_bits(
-    name, before, start, stop_at, tmp_path, outcome
-):
+def test_a_run_killed_forty_times_ends_in_the_same_bits(name, before, tools, tmp_path, outcome):
     flags = (f"--model={name}", "--rounds=4")
-    story = Story(tmp_path, start, stop_at, FORTY, flags, before).tell(1)
+    story = Story(tmp_path, tools, FORTY, flags, before).tell(1)
     assert story.codes == [-9] * 40, story.told
     assert story.inside >= 10 and story.half_written >= 5, story.told
     check(story, outcome)
 
 
 @pytest.mark.abuse
-def test_two_jobs_killed_forty_times_end_in_the_same_bits(start, stop_at, tmp_path, outcome):
+def test_two_jobs_killed_forty_times_end_in_the_same_bits(tools, tmp_path, outcome):
     flags = ("--rounds=5", "--arms=ticket,reinit")
-    story = Story(tmp_path, start, stop_at, FORTY_OF_JOBS, flags, jobs=2).tell(3)
+    story = Story(tmp_path, tools, FORTY_OF_JOBS, flags, jobs=2).tell(3)
     # A job that is killed is told, and the others are done.
     assert len(story.codes) == 40 and set(story.codes) <= {-9, 1}, story.told
     assert story.codes.count(-9) == 35 and story.codes.count(1) == 5, story.told

@@ -3,21 +3,8 @@
 import os
 import signal
 import time
-from pathlib import Path
 
 FLAGS = ("--name=e", "--rounds=1", "--replicates=2", "--threads=1")
-
-
-def processes_writing_to(log):
-    """The processes whose standard output is a file."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.readlink(process / "fd/1") == str(log):
-                found.append(int(process.name))
-        except OSError:
-            pass  # it ended, or is not ours
-    return found
 
 
 def finish(process):
@@ -26,7 +13,7 @@ def finish(process):
 
 
 def test_jobs_survive_each_other_end_with_their_parent_and_change_no_bit(
-    start, wait_for, outcome, tmp_path
+    start, wait_for, processes_writing_to, outcome, tmp_path
 ):
     one, two = tmp_path / "one", tmp_path / "two"
     assert finish(start(one, *FLAGS)) == 0
