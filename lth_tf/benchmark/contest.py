@@ -47,7 +47,7 @@ CONTESTANTS = {
     "torch": Entry("torch_loop:TorchLoop", "torch"),
     "torch_fused": Entry("torch_loop:TorchLoop", "torch", {"fused": True}),
     "torch_compiled": Entry("torch_loop:TorchLoop", "torch", {"fused": True, "compiled": True}),
-    "jax": Entry("jax_loop:Scan", "optax"),
+    "jax": Entry("jax_loop:JaxLoop", "optax"),
     "lth_tf": Entry("this_program:Whole"),
     "lth_tf_chunk": Entry("this_program:Chunk"),
 }

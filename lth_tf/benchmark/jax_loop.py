@@ -1,10 +1,16 @@
-"""JAX's contestant: iterations in one `lax.scan`, masks multiplied in; the best that XLA can do."""
+"""JAX's contestant, masks multiplied in; the best that XLA can do.
+
+Iterations are one `lax.scan`, but for convolutions on a CPU: inside a loop XLA compiles them
+without its fast kernels, so there each iteration, and each batch of a validation, is a call.
+"""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
@@ -18,14 +24,12 @@ _PADDING = 4
 _EPSILON = 1e-7  # Keras's, for Adam
 
 
-class Scan:
-    """A compiled loop over iterations, and nothing else.
+class JaxLoop:
+    """A loop over compiled iterations, and nothing else.
 
     Attributes:
         title: what it is, for a person.
     """
-
-    title = "JAX, lax.scan, masked"
 
     def __init__(self, task: Task) -> None:
         """Makes the network and compiles the loop."""
@@ -33,69 +37,93 @@ class Scan:
         self._dtype = _PRECISIONS.get(task.recipe.precision, jnp.float32)
         self._optimizer = _optimizer(task.recipe)
         self._examples = jnp.asarray(task.images), jnp.asarray(task.labels)
-        size = task.recipe.validation_size
-        self._validation = [
-            array[-size:].reshape(size // VALIDATION_BATCH, VALIDATION_BATCH, *array.shape[1:])
-            for array in self._examples
-        ]
+        size, count = task.recipe.validation_size, len(task.labels)
+        self._validation = np.arange(count - size, count).reshape(-1, VALIDATION_BATCH)
         weights, self._masks, statistics = initial_weights(task.layers)
         self._state = weights, statistics, self._optimizer.init(weights)
-        self._train, self._evaluate = jax.jit(self._iterations), jax.jit(self._means)
+        convolutional = any(layer.kind == "Conv2D" for layer in task.layers)
+        loop = _calls if convolutional and jax.default_backend() == "cpu" else _scan
+        self.title = f"JAX, {_LOOPS[loop]}, masked"
+        self._train, self._evaluate = loop(self._iteration), loop(self._batch)
         self.validate()  # to compile
 
     def validate(self) -> tuple[float, float]:
         """Returns the validation examples' mean loss and accuracy."""
         weights, statistics, _ = self._state
-        loss, accuracy = self._evaluate(weights, statistics, *self._validation)
+        _, found = self._evaluate((weights, statistics), self._validation, *self._examples)
+        loss, accuracy = np.asarray(found).mean(0)
         return float(loss), float(accuracy)
 
     def measure(self) -> Times:
         """Returns the seconds of an iteration."""
         task = self._task
-        warm_up, counted = task.batches[: task.warm_up], task.batches[task.warm_up :]
-        train = self._train.lower(self._state, counted, *self._examples).compile()
-        self._state, loss = self._train(self._state, warm_up, *self._examples)
-        float(loss)
+        self._seconds()  # to compile and to warm up
+        return add_validation(
+            self._seconds() / task.iterations, self.validate, task.recipe.eval_every
+        )
+
+    def _seconds(self) -> float:
+        """Trains for the counted iterations; returns how long it took."""
+        batches = self._task.batches[self._task.warm_up :]
+        steps = batches, np.arange(len(batches))
         began = time.perf_counter()
-        self._state, loss = train(self._state, counted, *self._examples)
-        float(loss)
-        seconds = (time.perf_counter() - began) / task.iterations
-        return add_validation(seconds, self.validate, task.recipe.eval_every)
+        self._state, losses = self._train(self._state, steps, *self._examples)
+        float(losses[-1])
+        return time.perf_counter() - began
 
-    def _iterations(
-        self, state: Any, batches: jax.Array, images: jax.Array, labels: jax.Array
+    def _iteration(
+        self, state: Any, step: tuple[jax.Array, jax.Array], images: jax.Array, labels: jax.Array
     ) -> tuple[Any, jax.Array]:
+        rows, number = step
+        weights, statistics, slots = state
+        key = jax.random.fold_in(jax.random.key(0), number)
         augmented = self._task.recipe.augment == "flip_crop"
+        batch = _flip_crop(images[rows], key) if augmented else images[rows]
 
-        def iteration(state: Any, step: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
-            rows, number = step
-            weights, statistics, slots = state
-            key = jax.random.fold_in(jax.random.key(0), number)
-            batch = _flip_crop(images[rows], key) if augmented else images[rows]
+        def loss_of(weights: Any) -> tuple[jax.Array, Any]:
+            call = Call(weights, self._masks, statistics, True, self._dtype, key)
+            logits, behind = logits_of(self._task.layers, call, batch)
+            return _losses(logits, labels[rows]).mean(), behind
 
-            def loss_of(weights: Any) -> tuple[jax.Array, Any]:
-                call = Call(weights, self._masks, statistics, True, self._dtype, key)
-                logits, behind = logits_of(self._task.layers, call, batch)
-                return _losses(logits, labels[rows]).mean(), behind
+        (loss, behind), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights)
+        updates, slots = self._optimizer.update(gradients, slots, weights)
+        return (optax.apply_updates(weights, updates), behind, slots), loss
 
-            (loss, behind), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights)
-            updates, slots = self._optimizer.update(gradients, slots, weights)
-            return (optax.apply_updates(weights, updates), behind, slots), loss
+    def _batch(
+        self, state: Any, rows: jax.Array, images: jax.Array, labels: jax.Array
+    ) -> tuple[Any, jax.Array]:
+        """Returns what it was given, and a batch's mean loss and accuracy."""
+        weights, statistics = state
+        call = Call(weights, self._masks, statistics, False, self._dtype, jax.random.key(0))
+        logits, _ = logits_of(self._task.layers, call, images[rows])
+        correct = logits.argmax(1) == labels[rows]
+        return state, jnp.stack([_losses(logits, labels[rows]).mean(), correct.mean()])
 
-        state, losses = lax.scan(iteration, state, (batches, jnp.arange(len(batches))))
-        return state, losses[-1]
 
-    def _means(
-        self, weights: Any, statistics: Any, images: jax.Array, labels: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        def batch(examples: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            images, labels = examples
-            call = Call(weights, self._masks, statistics, False, self._dtype, jax.random.key(0))
-            logits, _ = logits_of(self._task.layers, call, images)
-            return _losses(logits, labels).mean(), (logits.argmax(1) == labels).mean()
+def _scan(step: Callable[..., tuple[Any, jax.Array]]) -> Callable[..., tuple[Any, jax.Array]]:
+    """Returns all steps as one program: of a state, the steps' inputs, and the examples."""
 
-        losses, accuracies = lax.map(batch, (images, labels))
-        return losses.mean(), accuracies.mean()
+    def run(state: Any, steps: Any, *examples: jax.Array) -> tuple[Any, jax.Array]:
+        return lax.scan(lambda state, at: step(state, at, *examples), state, steps)
+
+    return jax.jit(run)
+
+
+def _calls(step: Callable[..., tuple[Any, jax.Array]]) -> Callable[..., tuple[Any, Any]]:
+    """Returns the same where each step is a call of its own."""
+    compiled = jax.jit(step)
+
+    def run(state: Any, steps: Any, *examples: jax.Array) -> tuple[Any, list[jax.Array]]:
+        outcomes = []
+        for at in zip(*steps, strict=True) if isinstance(steps, tuple) else steps:
+            state, outcome = compiled(state, at, *examples)
+            outcomes.append(outcome)
+        return state, outcomes
+
+    return run
+
+
+_LOOPS = {_scan: "lax.scan", _calls: "one call an iteration"}
 
 
 def _losses(logits: jax.Array, labels: jax.Array) -> jax.Array:

@@ -117,7 +117,7 @@ def _notes(contest: Contest) -> Iterator[str]:
     yield (
         f"With validation: to the others is added 1/{recipe.eval_every} of one validation of as "
         f"many examples, timed in each repetition, in batches of {VALIDATION_BATCH} (Keras: "
-        "evaluate; PyTorch: no gradients; JAX: one compiled loop). The rest of what lth_tf does "
+        "evaluate; PyTorch: no gradients; JAX: compiled). The rest of what lth_tf does "
         "they still do not do."
     )
     yield (
