@@ -78,13 +78,23 @@ def connected(settings: Settings) -> Iterator[None]:
 
 def _check_listens(cluster: str) -> None:
     """Checks that something listens at an address: Ray itself would wait for it for minutes."""
-    if cluster == "auto":
+    address = _own_address() if cluster == "auto" else cluster
+    if address is None:
         return
-    host, _, port = cluster.rpartition(":")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), _CONNECT).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise _unreached(cluster, error) from None
+
+
+def _own_address() -> str | None:
+    """Returns where Ray will look for this machine's cluster, which may have ended since."""
+    if "RAY_ADDRESS" in os.environ:
+        return os.environ["RAY_ADDRESS"]
+    folders = (os.environ.get(name) for name in ("RAY_TMPDIR", "TMPDIR"))
+    file = Path(next(filter(None, folders), "/tmp"), "ray", "ray_current_cluster")
+    return file.read_text().strip() if file.is_file() else None
 
 
 def _unreached(cluster: str, error: Exception) -> UserError:

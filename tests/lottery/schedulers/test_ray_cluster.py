@@ -51,6 +51,17 @@ def test_an_address_where_nothing_listens_is_told_at_once():
         pass
 
 
+def test_this_machines_cluster_that_has_ended_is_told_at_once(tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/ray_current_cluster").write_text("127.0.0.1:9\n")
+    told = "--cluster=auto: no Ray cluster can be reached there .*refused"
+    with pytest.raises(UserError, match=told), ray_machines.connected(Settings(cluster="auto")):
+        pass
+
+
 @pytest.fixture(scope="module")
 def two_machines():
     """A cluster of two machines with one core each, on this one; and what ends one of them."""
