@@ -56,20 +56,16 @@ class JaxLoop:
 
     def measure(self) -> Times:
         """Returns the seconds of an iteration."""
-        task = self._task
-        self._seconds()  # to compile and to warm up
-        return add_validation(
-            self._seconds() / task.iterations, self.validate, task.recipe.eval_every
-        )
-
-    def _seconds(self) -> float:
-        """Trains for the counted iterations; returns how long it took."""
-        batches = self._task.batches[self._task.warm_up :]
-        steps = batches, np.arange(len(batches))
+        task, numbers = self._task, np.arange(len(self._task.batches))
+        parts = slice(task.warm_up), slice(task.warm_up, None)
+        warm_up, counted = ((task.batches[part], numbers[part]) for part in parts)
+        self._state, _ = self._train(self._state, warm_up, *self._examples)
+        self._train(self._state, counted, *self._examples)  # to compile: its state is not kept
         began = time.perf_counter()
-        self._state, losses = self._train(self._state, steps, *self._examples)
+        self._state, losses = self._train(self._state, counted, *self._examples)
         float(losses[-1])
-        return time.perf_counter() - began
+        seconds = (time.perf_counter() - began) / task.iterations
+        return add_validation(seconds, self.validate, task.recipe.eval_every)
 
     def _iteration(
         self, state: Any, step: tuple[jax.Array, jax.Array], images: jax.Array, labels: jax.Array
