@@ -38,11 +38,10 @@ class JaxLoop:
         self._optimizer = _optimizer(task.recipe)
         self._examples = jnp.asarray(task.images), jnp.asarray(task.labels)
         size, count = task.recipe.validation_size, len(task.labels)
-        self._validation = np.arange(count - size, count).reshape(-1, VALIDATION_BATCH)
+        self._validation = (np.arange(count - size, count).reshape(-1, VALIDATION_BATCH),)
         weights, self._masks, statistics = initial_weights(task.layers)
         self._state = weights, statistics, self._optimizer.init(weights)
-        convolutional = any(layer.kind == "Conv2D" for layer in task.layers)
-        loop = _calls if convolutional and jax.default_backend() == "cpu" else _scan
+        loop = _calls if task.convolutional and jax.default_backend() == "cpu" else _scan
         self.title = f"JAX, {_LOOPS[loop]}, masked"
         self._train, self._evaluate = loop(self._iteration), loop(self._batch)
         self.validate()  # to compile
@@ -86,9 +85,10 @@ class JaxLoop:
         return (optax.apply_updates(weights, updates), behind, slots), loss
 
     def _batch(
-        self, state: Any, rows: jax.Array, images: jax.Array, labels: jax.Array
+        self, state: Any, step: tuple[jax.Array], images: jax.Array, labels: jax.Array
     ) -> tuple[Any, jax.Array]:
         """Returns what it was given, and a batch's mean loss and accuracy."""
+        (rows,) = step
         weights, statistics = state
         call = Call(weights, self._masks, statistics, False, self._dtype, jax.random.key(0))
         logits, _ = logits_of(self._task.layers, call, images[rows])
@@ -111,7 +111,7 @@ def _calls(step: Callable[..., tuple[Any, jax.Array]]) -> Callable[..., tuple[An
 
     def run(state: Any, steps: Any, *examples: jax.Array) -> tuple[Any, list[jax.Array]]:
         outcomes = []
-        for at in zip(*steps, strict=True) if isinstance(steps, tuple) else steps:
+        for at in zip(*steps, strict=True):
             state, outcome = compiled(state, at, *examples)
             outcomes.append(outcome)
         return state, outcomes

@@ -63,6 +63,11 @@ class Task:
         return read_network(self.folder)
 
     @property
+    def convolutional(self) -> bool:
+        """Whether the network has convolutions."""
+        return any(layer.kind == "Conv2D" for layer in self.layers)
+
+    @property
     def images(self) -> np.ndarray:
         """All training images, uint8 [n, height, width, channels]."""
         return self._examples["images"]

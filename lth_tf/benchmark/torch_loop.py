@@ -39,8 +39,7 @@ class TorchLoop:
         self._images, self._labels = self._put(task.images, task.labels)
         self._validation = self._put(*task.validation)
         self._half = _PRECISIONS.get(task.recipe.precision)
-        convolutional = any(layer.kind == "Conv2D" for layer in task.layers)
-        layouts = list(_LAYOUTS) if convolutional else ["channels first"]
+        layouts = list(_LAYOUTS) if task.convolutional else ["channels first"]
         trials = {}
         for layout in layouts:
             self._start(layout)
@@ -49,7 +48,7 @@ class TorchLoop:
         chosen = min(trials, key=trials.__getitem__)
         self._start(chosen)
         parts = ["PyTorch", "torch.compile" if compiled else "eager"]
-        parts += ["fused optimizer"] * fused + [chosen] * convolutional
+        parts += ["fused optimizer"] * fused + [chosen] * task.convolutional
         self.title = f"{parts[0]} {', '.join(parts[1:])}"
         self.validate()  # to warm up
 

@@ -90,8 +90,8 @@ def _check_listens(cluster: str) -> None:
 
 def _own_address() -> str | None:
     """Returns where Ray will look for this machine's cluster, which may have ended since."""
-    if "RAY_ADDRESS" in os.environ:
-        return os.environ["RAY_ADDRESS"]
+    if address := os.environ.get("RAY_ADDRESS"):
+        return address
     folders = (os.environ.get(name) for name in ("RAY_TMPDIR", "TMPDIR"))
     file = Path(next(filter(None, folders), "/tmp"), "ray", "ray_current_cluster")
     return file.read_text().strip() if file.is_file() else None
