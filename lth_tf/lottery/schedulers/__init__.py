@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from lth_tf.errors import UserError
 from lth_tf.lottery.schedulers.ready import ReadyQueue
-from lth_tf.runs.experiment import Training
+from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 
 if TYPE_CHECKING:
     from lth_tf.lottery.inputs import Inputs
     from lth_tf.lottery.network import Network
-    from lth_tf.lottery.worker import Listener
+    from lth_tf.lottery.worker import Listener, Worker
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,6 +102,27 @@ def ready_queue(queue: Sequence[Queued]) -> ReadyQueue[tuple[Queued, Training]]:
         return queued, queued.network.experiment.parent(training)
 
     return ReadyQueue([(queued, t) for queued in queue for t in queued.pending], need)
+
+
+def make_worker(
+    experiment: Experiment, inputs: "Inputs", folder: Path, settings: Settings
+) -> "Worker":
+    """Returns a worker in a process of its own, whose threads and GPUs it sets up first.
+
+    Args:
+        experiment: what to run.
+        inputs: what it has besides its recipe.
+        folder: the run directory.
+        settings: how to run.
+    """
+    from lth_tf.lottery.network import Network
+    from lth_tf.lottery.worker import Worker
+    from lth_tf.training.distribution import set_threads, use_gpus_sparingly
+
+    set_threads(settings.threads_per_job)
+    use_gpus_sparingly()
+    store = Store(folder)
+    return Worker(Network.of(experiment, store.data(), inputs), store, settings, inputs.data)
 
 
 def failure(texts: Sequence[str]) -> UserError:

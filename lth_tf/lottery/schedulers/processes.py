@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING, Any
 from lth_tf import files, reading
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
-from lth_tf.lottery.schedulers import Queued, Scheduler, failure, ready_queue
+from lth_tf.lottery.schedulers import Queued, Scheduler, failure, make_worker, ready_queue
 from lth_tf.machine import gpu_of_job, shows_gpus
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
-from lth_tf.runs.store import Store
 from lth_tf.terminal import ignore_signals, signals_left_out
 
 if TYPE_CHECKING:
@@ -230,16 +229,8 @@ def _run_training(source: _Source, training: Training) -> None:
 @functools.lru_cache(maxsize=1)
 def _worker(source: _Source) -> "Worker":
     """Returns this process's worker: an experiment's model is built once, until another's turn."""
-    from lth_tf.lottery.network import Network
-    from lth_tf.lottery.worker import Worker
-    from lth_tf.training.distribution import set_threads, use_gpus_sparingly
-
-    set_threads(source.settings.threads_per_job)
-    use_gpus_sparingly()
-    store = Store(source.folder)
     inputs = Inputs.load(source.inputs)
-    network = Network.of(source.experiment, store.data(), inputs)
-    return Worker(network, store, source.settings, inputs.data)
+    return make_worker(source.experiment, inputs, source.folder, source.settings)
 
 
 @dataclasses.dataclass(frozen=True)

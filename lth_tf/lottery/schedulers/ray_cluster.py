@@ -31,10 +31,10 @@ from lth_tf.lottery.ray_machines import (
     on,
     reason_of,
 )
-from lth_tf.lottery.schedulers import Queued, Scheduler, failure, ready_queue
+from lth_tf.lottery.schedulers import Queued, Scheduler, failure, make_worker, ready_queue
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
-from lth_tf.runs.store import RESULT, Store
+from lth_tf.runs.store import RESULT
 
 if TYPE_CHECKING:
     from lth_tf.lottery.worker import Worker
@@ -355,12 +355,5 @@ def _worker(source: _Source) -> "Worker":
     """Returns this process's worker: an experiment's model is built once, until another's turn."""
     import ray
 
-    from lth_tf.lottery.network import Network
-    from lth_tf.lottery.worker import Worker
-    from lth_tf.training.distribution import set_threads, use_gpus_sparingly
-
-    set_threads(source.settings.threads_per_job)
-    use_gpus_sparingly()
-    store = Store(source.folder)
-    network = Network.of(source.experiment, store.data(), ray.get(source.inputs))
-    return Worker(network, store, source.settings, ray.get(source.data))
+    inputs = dataclasses.replace(ray.get(source.inputs), data=ray.get(source.data))
+    return make_worker(source.experiment, inputs, source.folder, source.settings)
