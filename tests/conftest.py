@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -39,6 +40,15 @@ from lth_tf import main
 code = main.main(ARGV)
 sys.stdout.flush()
 os._exit(code)
+"""
+_WITH_PACKAGE = """
+import os, sys
+for number, name in ((1, "out"), (2, "err")):
+    os.dup2(os.open(f"{FOLDER}/{name}", os.O_WRONLY | os.O_CREAT), number)
+os.chdir(FOLDER)
+sys.path.insert(0, FOLDER)
+exec(CODE)
+sys.stdout.flush()
 """
 _WATCHED = """
 import os, re, sys
@@ -99,6 +109,39 @@ def start(forked_from):
     yield start_process
     for process in started:
         process.kill()
+
+
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What code has left, in a folder of its own, and what it printed."""
+
+    folder: Path
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def run_with_package(forked_from, tmp_path_factory):
+    """Runs code, in a process of its own, where a user's package of some modules is installed."""
+
+    def run_code(code, **modules):
+        folder = tmp_path_factory.mktemp("users")
+        info = folder / "users-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users\nVersion: 1.0\n")
+        points = "".join(f"{name} = {name}\n" for name in modules)
+        (info / "entry_points.txt").write_text(f"[lth_tf]\n{points}")
+        for name, text in modules.items():
+            (folder / f"{name}.py").write_text(text)
+        names = {"FOLDER": str(folder), "CODE": code}
+        process = forked_from.Process(target=exec, args=(_WITH_PACKAGE, names))
+        process.start()
+        process.join()
+        done = Done(folder, *((folder / name).read_text() for name in ("out", "err")))
+        assert process.exitcode == 0, done.err
+        return done
+
+    return run_code
 
 
 @pytest.fixture(scope="session")

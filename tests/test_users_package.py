@@ -1,10 +1,6 @@
 """A network and an export format of a user's package: a file each, found by name."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -56,11 +52,9 @@ FORMATS.register(
 )
 """
 SCRIPT = """
-import sys
 from lth_tf import bench, export, main
 
 assert main.main(["main", "--help"]) == export.main(["export", "--help"]) == 0
-assert not {"tensorflow", "tf_keras"} & sys.modules.keys()
 tiny = ["--iterations=20", "--eval_every=10", "--rounds=1", "--width=0.5", "--name=e"]
 assert main.main(["main", "--model=shallow", *tiny]) == 1
 assert main.main(["main", "--model=shallow", "--dataset=mnist_5k", *tiny]) == 0
@@ -71,31 +65,16 @@ assert bench.main(["bench", "--model=shallow"]) == 1
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """The folder of a run and an export with the package, and what they printed."""
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users_network.py").write_text(NETWORK)
-    (folder / "users_format.py").write_text(FORMAT)
-    info = folder / "users-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users\nVersion: 1.0\n")
-    points = "[lth_tf]\nnetwork = users_network\nformat = users_format\n"
-    (info / "entry_points.txt").write_text(points)
-    project = Path(lth_tf.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{project}"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder, done
+def ran(run_with_package):
+    """A run and an export with the package, and what they printed."""
+    return run_with_package(SCRIPT, users_network=NETWORK, users_format=FORMAT)
 
 
 def test_a_network_is_trained_by_name_with_the_default_recipe_and_the_flags(ran):
-    recipe = json.loads((ran[0] / "runs/e/experiment.json").read_text())["recipe"]
+    recipe = json.loads((ran.folder / "runs/e/experiment.json").read_text())["recipe"]
     assert (recipe["model"], recipe["width"]) == ("shallow", 0.5)
     assert recipe["batch_size"] == lth_tf.Recipe().batch_size
-    path = ran[0] / "runs/e/replicate_00/level_01/ticket/result.json"
+    path = ran.folder / "runs/e/replicate_00/level_01/ticket/result.json"
     layers = json.loads(path.read_text())["layers"]
     assert {name: size for name, (_, size) in layers.items()} == {
         "dense1/kernel": 784 * 15,
@@ -104,18 +83,18 @@ def test_a_network_is_trained_by_name_with_the_default_recipe_and_the_flags(ran)
 
 
 def test_it_needs_a_data_set_and_the_help_and_the_benchmark_know_whose_it_is(ran):
-    errors = ran[1].stderr
+    errors = ran.err
     assert "--dataset: must be given with --model=shallow; see --help" in errors
     assert "--model=shallow: must be one of lenet, conv2" in errors
     assert "One of conv2, conv4, conv6, lenet, resnet18, vgg19, shallow, or your own." in " ".join(
-        ran[1].stdout.split()
+        ran.out.split()
     )
 
 
 def test_a_format_is_written_and_verified_without_this_program(ran):
-    readme = (ran[0] / "exported/README.md").read_text()
+    readme = (ran.folder / "exported/README.md").read_text()
     assert "arrays.npz: weights and biases in turn" in readme
     assert "arrays.npz: " in readme and "test images right" in readme
     assert '- `numpy.load("arrays.npz")`' in readme
-    assert (ran[0] / "exported/ticket.safetensors").exists()
-    assert "Any of saved_model, keras, tflite, ticket, keras3, arrays." in ran[1].stdout
+    assert (ran.folder / "exported/ticket.safetensors").exists()
+    assert "Any of saved_model, keras, tflite, ticket, keras3, arrays." in ran.out

@@ -134,7 +134,7 @@ class Network:
     @cached_property
     def kernels(self) -> list[Kernel]:
         """The kernels that count towards the density."""
-        return pruned_kernels(kernels(self.build()), self.experiment.recipe)
+        return pruned_kernels(kernels(self._model), self.experiment.recipe)
 
     @cached_property
     def is_from_user(self) -> bool:
@@ -146,9 +146,9 @@ class Network:
         """What a user's network is: its weights' shapes, loss and metric; {} for the paper's."""
         if not self.is_from_user:
             return {}
-        model, other = self._two_models
+        model = self._model
         objective = objective_of(model)
-        weights, others = snapshot(model), snapshot(other)
+        weights, others = snapshot(model), snapshot(self._other_model)
         constant = {n: w for n, w in weights.items() if np.array_equal(w, others[n])}
         shapes = {name: list(weight.shape) for name, weight in weights.items()}
         described = {
@@ -166,13 +166,13 @@ class Network:
         """What the network is judged by."""
         if not self.is_from_user:
             return ACCURACY
-        model = self.build()
+        model = self._other_model  # it is compiled anew
         return objective_of(model).metric(model, self.metric_name, self.higher_is_better)
 
     @cached_property
     def coverage(self) -> Coverage:
         """How many of its kernel weights have masks."""
-        model = self.build()
+        model = self._model
         masked = {kernel.name for kernel in self.kernels}
         found, left_out = [], []
         weights = named_weights(model)
@@ -186,9 +186,14 @@ class Network:
         return Coverage(sum(sizes[name] for name in masked), sum(sizes.values()), tuple(left_out))
 
     @cached_property
-    def _two_models(self) -> tuple[keras.Model, keras.Model]:
-        """A user's network with the initial weights of two seeds."""
-        return self.build(0), self.build(1)
+    def _model(self) -> keras.Model:
+        """The plain model, to be looked at only."""
+        return self.build()
+
+    @cached_property
+    def _other_model(self) -> keras.Model:
+        """The plain model with the initial weights of another seed."""
+        return self.build(1)
 
     @cached_property
     def rates(self) -> dict[str, float]:
@@ -198,7 +203,7 @@ class Network:
     @cached_property
     def filter_scales(self) -> dict[str, str]:
         """The name of the scale that ranks each convolution's filters; see `filter_scales`."""
-        return filter_scales(self.build())
+        return filter_scales(self._model)
 
     def dense_masks(self) -> masks.Masks:
         """Returns masks that keep all weights."""
@@ -381,7 +386,7 @@ class Network:
 
     def _check_initial_weights(self, name: str) -> None:
         """Checks that each seed has its weights, and that weights given for all of them fit."""
-        first, second = map(snapshot, self._two_models)
+        first, second = snapshot(self._model), snapshot(self._other_model)
         for weight, array in self.pretrained.items():
             wanted = first[weight].shape if weight in first else None
             if array.shape != wanted:
@@ -407,7 +412,7 @@ class Network:
                         f"model has the same {weight} whatever the seed; have it drawn, and give "
                         "pretrained weights by initial_weights= alone"
                     )
-        for path, layer in walk(self._two_models[0]).items():
+        for path, layer in walk(self._model).items():
             there = [weight for weight in first if weight.startswith(f"{path}/")]
             same = all(np.array_equal(first[weight], second[weight]) for weight in there)
             if hasattr(layer, "adapt") and not same:

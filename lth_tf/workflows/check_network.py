@@ -37,7 +37,7 @@ def check_network(network: Network, data: UserData | ImageData) -> list[str]:
     model = network.build_for_training()
     first = tf.nest.map_structure(lambda array: tf.constant(array[:_SOME]), data.examples)
     check_examples(model, sets, network.metric.name)
-    return check_copy(network.build_for_training(), *first)
+    return check_copy(model, *first)
 
 
 def _sets(network: Network, data: UserData | ImageData) -> dict[str, tuple[Any, Any]]:

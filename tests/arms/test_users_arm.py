@@ -2,14 +2,9 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-import lth_tf
 from lth_tf import report
 from lth_tf.arms import Arm
 from lth_tf.errors import UserError
@@ -41,7 +36,6 @@ class Full(Arm):
         return {name: np.ones_like(mask) for name, mask in ticket.items()}
 """
 SCRIPT = """
-import sys
 from lth_tf import main
 
 tiny = ["--dataset=mnist_5k", "--iterations=20", "--eval_every=10", "--rounds=1", "--xla=off"]
@@ -53,41 +47,28 @@ main.main(["main", "--help"])
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    """The folder of two runs with the package's arms, and what they printed."""
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users_arms.py").write_text(ARMS)
-    info = folder / "users-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lth_tf]\narms = users_arms\n")
-    project = Path(lth_tf.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{folder}:{project}"}
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return folder / "runs", done
+def ran(run_with_package):
+    """Two runs with the package's arms, and what they printed."""
+    return run_with_package(SCRIPT, users_arms=ARMS)
 
 
 def test_it_is_trained_from_its_weights_and_listed(ran):
-    folder = ran[0] / "good"
+    folder = ran.folder / "runs/good"
     rows = list(csv.DictReader((folder / "results.csv").open()))
     assert [row["arm"] for row in rows] == ["dense", "halved_0", "reinit_0", "ticket"]
     assert len({row["validation_loss_at_early_stop"] for row in rows}) == 4
-    assert "halved: the ticket, its initial weights halved" in " ".join(ran[1].stdout.split())
+    assert "halved: the ticket, its initial weights halved" in " ".join(ran.out.split())
 
 
 def test_the_version_of_its_package_is_recorded_and_shown(ran):
-    folder = ran[0] / "good"
+    folder = ran.folder / "runs/good"
     (start,) = json.loads((folder / "experiment.json").read_text())["starts"]
     assert start["versions"]["users"] == "1.0"
     assert "users 1.0" in (folder / "report/report.md").read_text()
 
 
 def test_it_is_in_figures_and_tables_behind_the_others(ran):
-    folder = ran[0] / "good/report"
+    folder = ran.folder / "runs/good/report"
     drawn = (folder / "good-test_accuracy_final.svg").read_text()
     labels = ("dense network", "tickets", "random reinit", "ticket, halved weights")
     places = [drawn.index(f">{label}</text>") for label in labels]
@@ -101,11 +82,11 @@ def test_masks_of_another_number_are_refused(ran):
     assert (
         "--arms=full: its masks must be boolean arrays of the ticket's kernels and shapes, and "
         "keep 213,060 weights at level 1; they keep 266,200"
-    ) in ran[1].stderr
+    ) in ran.err
 
 
 def test_where_the_package_is_not_installed_it_is_drawn_by_its_name(ran, tmp_path):
-    assert report.main(["report", str(ran[0] / "good"), f"--out={tmp_path}/report"]) == 0
+    assert report.main(["report", str(ran.folder / "runs/good"), f"--out={tmp_path}/report"]) == 0
     assert ">halved</text>" in (tmp_path / "report/good-test_accuracy_final.svg").read_text()
     assert "| halved |" in (tmp_path / "report/report.md").read_text()
 

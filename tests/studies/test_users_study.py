@@ -1,10 +1,6 @@
 """A study of a user's package is one file: it is asked, kept, and shown in the report."""
 
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -69,7 +65,6 @@ def draw(rows):
     return figure
 """
 SCRIPT = """
-import sys
 from lth_tf import report, study
 
 assert study.main(["study", FOLDER, "--studies=path", "--set=path.steps=4"]) == 0
@@ -80,23 +75,10 @@ study.main(["study", "--help"])
 
 
 @pytest.fixture(scope="module")
-def asked(reference, tmp_path_factory):
+def asked(reference, run_with_package, tmp_path_factory):
     """The run directory that it was asked of, and what was printed."""
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users_study.py").write_text(STUDY)
-    info = folder / "users-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lth_tf]\nstudies = users_study\n")
-    project = Path(lth_tf.__file__).parents[1]
-    run = shutil.copytree(reference, folder / "r")
-    done = subprocess.run(
-        [sys.executable, "-c", f"FOLDER = {str(run)!r}\n{SCRIPT}"],
-        env={**os.environ, "PYTHONPATH": f"{folder}:{project}"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return run, done.stdout
+    run = shutil.copytree(reference, tmp_path_factory.mktemp("asked") / "r")
+    return run, run_with_package(f"FOLDER = {str(run)!r}\n{SCRIPT}", users_study=STUDY).out
 
 
 def test_it_is_asked_once_with_its_options_and_listed(asked):

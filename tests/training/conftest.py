@@ -104,11 +104,13 @@ class Setting:
         """The training examples: images and labels."""
         return self.data.train_images[self.split[0]], self.data.train_labels[self.split[0]]
 
-    @property
+    @functools.cached_property
     def weights(self):
-        """The initial weights by name."""
-        model = self.build(seed=5)
-        return {name: variable.numpy() for name, variable in named_weights(model).items()}
+        """The initial weights by name, which nobody may change."""
+        found = {name: w.numpy().copy() for name, w in named_weights(self.build(seed=5)).items()}
+        for array in found.values():
+            array.setflags(write=False)
+        return found
 
     @property
     def masks(self):

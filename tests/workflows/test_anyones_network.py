@@ -481,14 +481,14 @@ def order_of(data):
     return Order(rows, RECIPE.batch_size, generators, augment_key=1, dropout_key=2)
 
 
-def trained(build, data, judge, xla="off"):
-    """What this program trains and measures."""
+def trained(build, plain, data, judge, xla="off"):
+    """What this program trains and measures, from the weights of a plain model."""
     trainer = Trainer(RECIPE, build, data, tf.distribute.get_strategy(), xla, judge)
     plan = MaskPlan(RECIPE.iterations, {}, {}, lambda *_: np.random.default_rng(0))
     schedule = MASK_SCHEDULES["fixed"](plan)
-    found = pruned_kernels(kernels(build(0)), RECIPE)
+    found = pruned_kernels(kernels(plain), RECIPE)
     masks = {kernel.name: np.ones(kernel.shape, bool) for kernel in found}
-    start = InitialState(0, snapshot(build(0)), masks)
+    start = InitialState(0, snapshot(plain), masks)
     return trainer.train(start, order_of(data), schedule, np.arange(24, 33), np.arange(24))
 
 
@@ -513,11 +513,11 @@ def test_trains_and_measures_what_plain_keras_does(case):
     make, inputs, targets = CASES[case]
     data = data_of(inputs, targets)
     build = functools.partial(build_user_model, make, case)
-    assert check_copy(build(1), *map(tf.nest.map_structure, [tf.constant] * 2, data.test)) == []
-    plain = build(0)
+    plain, other = build(0), build(1)
+    assert check_copy(other, *map(tf.nest.map_structure, [tf.constant] * 2, data.test)) == []
     higher = True if case == "a loss and metric of one's own" else None
-    judge = objective_of(plain).metric(build(0), None, higher).name
-    found = trained(build, data, judge, "auto" if case in COMPILED else "off")
+    judge = objective_of(plain).metric(other, None, higher).name
+    found = trained(build, plain, data, judge, "auto" if case in COMPILED else "off")
     weights, before, after = trained_by_keras(plain, data, judge)
     tolerance = {"rtol": 2e-2, "atol": 2e-3} if "half" in case else {"rtol": 1e-4, "atol": 1e-6}
     for row, expected in zip(found.rows, (before, after), strict=True):

@@ -2,10 +2,6 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -58,25 +54,10 @@ KERNELS = ("dense1/kernel", "dense2/kernel", "output/kernel")
 
 
 @pytest.fixture(scope="module")
-def users(tmp_path_factory):
-    """The folder of a run by a criterion of a user's package, in a process of its own."""
-    folder = tmp_path_factory.mktemp("users")
-    (folder / "users.py").write_text(USERS)
-    info = folder / "users-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[lth_tf]\nown = users\n")
-    root = Path(models.__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, "-m", "lth_tf.main", *FLAGS],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{folder}:{root}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+def users(run_with_package):
+    """The folder of a run by a criterion of a user's package."""
+    code = f"from lth_tf import main; assert main.main(['main', *{FLAGS}]) == 0"
+    return run_with_package(code, users=USERS).folder
 
 
 def tensors(path):
