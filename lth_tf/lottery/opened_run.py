@@ -22,7 +22,7 @@ from lth_tf.pruning.lanczos import largest_eigenvalues
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import Run, read_runs
 from lth_tf.streams import Streams
-from lth_tf.training.evaluation import Evaluator, inference
+from lth_tf.training.evaluation import Evaluator, Sums, inference
 from lth_tf.training.normalization import has_statistics, recompute_statistics
 from lth_tf.training.objective import objective_of
 from lth_tf.training.rewind import set_weights
@@ -249,6 +249,10 @@ class OpenedRun(Run):
         return model
 
     @cached_property
+    def _sums(self) -> Sums:
+        return Sums(self._compiled, xla=False, metric=self.metric.name)
+
+    @cached_property
     def _evaluators(self) -> dict[str, tuple[tuple[int, int], Evaluator]]:
         """By split, whose and how many examples are on the device, and what evaluates them."""
         return {}
@@ -258,10 +262,7 @@ class OpenedRun(Run):
         there = self._evaluators.get(split)
         if there and there[0] == wanted:
             return there[1]
-        evaluator = (
-            there[1] if there else Evaluator(self._compiled, xla=False, metric=self.metric.name)
-        )
-        evaluator.set_examples(*self.examples(split, replicate, count))
+        evaluator = Evaluator(self._sums, *self.examples(split, replicate, count))
         self._evaluators[split] = wanted, evaluator
         return evaluator
 

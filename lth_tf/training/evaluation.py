@@ -46,8 +46,13 @@ def inference(model: keras.Model) -> Callable[[Any], Any]:
     return outputs
 
 
-def _any_number(array: np.ndarray) -> tf.TensorSpec:
+def _any_number(array: np.ndarray | tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec([None, *array.shape[1:]], array.dtype)
+
+
+def _any_pieces(grid: tf.Tensor) -> tf.TensorSpec:
+    _, replicas, _, *shape = grid.shape
+    return tf.TensorSpec([None, replicas, None, *shape], grid.dtype)
 
 
 def _piece(inputs: Any, rows: slice) -> Any:
@@ -71,8 +76,8 @@ def in_float32(outputs: Any) -> Any:
     return tf.nest.map_structure(convert, outputs)
 
 
-class Evaluator:
-    """Evaluates a model on one set of examples, shared out among the replicas.
+class Sums:
+    """Sums up a model's losses and its metric over sets of examples, by one compiled program.
 
     The examples go through the model in pieces of one size, and a last one of what remains: no
     example is weighted, as not every loss and metric takes weights.
@@ -86,37 +91,95 @@ class Evaluator:
             xla: whether the evaluation is compiled with XLA.
             metric: the name of the metric that it is judged by; "loss" for its loss.
         """
-        self._model = model
+        self.model = model
         self._run = tf.function(self._sums, jit_compile=xla)
         self._judge = metric
 
-    def set_examples(self, inputs: Any, targets: Any) -> None:
-        """Sets the examples; as many as before keep the compiled program.
+    def __call__(self, grids: Any, rest: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Returns the sum of the losses, and the metric's sum and count or its result.
 
         Args:
+            grids: inputs and targets by piece and replica, each [pieces, replicas, n, ...]; none
+                where there is no such piece.
+            rest: those of the last piece, each [n, ...]; none where nothing remains.
+        """
+        pieces = tf.nest.map_structure(_any_pieces, grids)
+        number = tf.nest.map_structure(_any_number, rest)
+        return self._run.get_concrete_function(pieces, number)(grids, rest)
+
+    def _sums(self, grids: Any, rest: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        self.model.compiled_metrics.reset_state()
+        total = tf.constant(0.0)
+        if tf.nest.flatten(grids):
+            for i in tf.range(_length(grids)):
+                piece = tf.nest.map_structure(lambda grid, i=i: grid[i], grids)
+                total += self._sum(piece, _row)
+        if tf.nest.flatten(rest):
+            total += self._sum(rest, _every)
+        return total, self._metric()
+
+    def _sum(self, examples: tuple[Any, Any], share: Callable[..., tf.Tensor]) -> tf.Tensor:
+        """Returns the sum of the losses of some examples, shared out among the replicas."""
+        strategy = self.model.distribute_strategy
+        sums = strategy.run(self._replica_sum, args=(*examples, share))
+        return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _replica_sum(self, inputs: Any, targets: Any, share: Callable[..., tf.Tensor]) -> tf.Tensor:
+        """Returns the sum of the losses of a replica's share of some examples."""
+        context = tf.distribute.get_replica_context()
+        replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        replica = tf.get_static_value(tf.convert_to_tensor(replica))
+        inputs, targets = tf.nest.map_structure(
+            lambda array: share(array, replica, replicas), (inputs, targets)
+        )
+        outputs = _answer(self.model, inputs)
+        self.model.compiled_metrics.update_state(targets, outputs)
+        mean = self.model.compute_loss(inputs, targets, outputs)
+        # Keras divides by the replicas, to add up what each returns.
+        return mean * tf.cast(_length(inputs) * replicas, mean.dtype)
+
+    def _metric(self) -> list[tf.Tensor]:
+        """Returns the metric's sum and count, or its result if it is no mean."""
+        metric = judging_metric(self.model, self._judge)
+        if metric is None:
+            return []
+        if getattr(type(metric), "result", None) is keras.metrics.Mean.result:
+            return [metric.total.read_value(), metric.count.read_value()]
+        return [metric.result()]
+
+
+class Evaluator:
+    """Evaluates a model on one set of examples, shared out among the replicas."""
+
+    def __init__(self, sums: Sums, inputs: Any, targets: Any) -> None:
+        """Puts the examples on the device.
+
+        Args:
+            sums: the model's.
             inputs: array or structure of arrays, each [n, ...].
             targets: likewise.
 
         Raises:
             UserError: if there are fewer examples than replicas.
         """
+        self._sums = sums
+        model = sums.model
         examples = inputs, targets
         arrays = tf.nest.flatten(examples)
-        replicas = self._model.distribute_strategy.num_replicas_in_sync
+        replicas = model.distribute_strategy.num_replicas_in_sync
         self._count = len(arrays[0])
         if self._count < replicas:
             raise UserError(
                 f"--distribution: {replicas} devices cannot share a set of {self._count} examples"
             )
         values = sum(math.prod(array.shape) for array in tf.nest.flatten(inputs))
-        size = _at_a_time(self._model, values // self._count)
+        size = _at_a_time(model, values // self._count)
         steps = _steps(self._count, replicas, size)
         pieces = steps * replicas
         # Where they are not of one size, each replica has part of the last piece.
         left = replicas if self._count % pieces else 0
         share = (self._count - left) // pieces
-        steps = steps if share else 0
-        ends = steps * replicas * share
+        ends = pieces * share
 
         def grid(array: tf.Tensor) -> tf.Tensor:
             return tf.reshape(array[:ends], [steps, replicas, share, *array.shape[1:]])
@@ -124,17 +187,17 @@ class Evaluator:
         def rest(array: tf.Tensor) -> tf.Tensor:
             return tf.convert_to_tensor(array[ends:])
 
-        self._grids = tf.nest.map_structure(grid, examples)
-        self._rest = tf.nest.map_structure(rest, examples)
-        if not self._model.compiled_metrics.built:
+        self._grids = tf.nest.map_structure(grid, examples) if ends else ()
+        self._rest = tf.nest.map_structure(rest, examples) if ends < self._count else ()
+        if not model.compiled_metrics.built:
             # Keras makes the metrics before the evaluation is compiled.
             first = tf.nest.map_structure(lambda array: tf.convert_to_tensor(array[:1]), targets)
-            with self._model.distribute_strategy.scope():
-                build_metrics(self._model, first)
+            with model.distribute_strategy.scope():
+                build_metrics(model, first)
 
     def __call__(self) -> tuple[float, float]:
         """Returns the mean loss, and the metric: the loss too where there is none."""
-        total, metric = self._run(self._grids, self._rest)
+        total, metric = self._sums(self._grids, self._rest)
         loss = float(total) / self._count
         if not metric:
             return loss, loss
@@ -149,48 +212,10 @@ class Evaluator:
             return False
         return True
 
-    def _sums(self, grids: tuple[Any, Any], rest: tuple[Any, Any]) -> tuple[Any, list]:
-        self._model.compiled_metrics.reset_state()
-        total = tf.constant(0.0)
-        steps = len(tf.nest.flatten(grids)[0])
-        if steps:
-            for step in tf.range(steps):
-                piece = tf.nest.map_structure(lambda grid, i=step: grid[i], grids)
-                total += self._sum(piece, _row)
-        if len(tf.nest.flatten(rest)[0]):
-            total += self._sum(rest, _every)
-        return total, self._metric()
 
-    def _sum(self, examples: tuple[Any, Any], share: Callable[..., tf.Tensor]) -> tf.Tensor:
-        """Returns the sum of the losses of some examples, shared out among the replicas."""
-        strategy = self._model.distribute_strategy
-        sums = strategy.run(self._replica_sum, args=(*examples, share))
-        return strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
-
-    def _replica_sum(self, inputs: Any, targets: Any, share: Callable[..., tf.Tensor]) -> tf.Tensor:
-        """Returns the sum of the losses of a replica's share of some examples."""
-        context = tf.distribute.get_replica_context()
-        replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
-        replica = tf.get_static_value(tf.convert_to_tensor(replica))
-        inputs, targets = tf.nest.map_structure(
-            lambda array: share(array, replica, replicas), (inputs, targets)
-        )
-        model = self._model
-        outputs = _answer(model, inputs)
-        model.compiled_metrics.update_state(targets, outputs)
-        mean = model.compute_loss(inputs, targets, outputs)
-        # Keras divides by the replicas, to add up what each returns.
-        count = len(tf.nest.flatten(inputs)[0])
-        return mean * (count * replicas)
-
-    def _metric(self) -> list[tf.Tensor]:
-        """Returns the metric's sum and count, or its result if it is no mean."""
-        metric = judging_metric(self._model, self._judge)
-        if metric is None:
-            return []
-        if getattr(type(metric), "result", None) is keras.metrics.Mean.result:
-            return [metric.total.read_value(), metric.count.read_value()]
-        return [metric.result()]
+def _length(arrays: Any) -> tf.Tensor:
+    """Returns how many rows a structure's arrays have."""
+    return tf.shape(tf.nest.flatten(arrays)[0])[0]
 
 
 def _at_a_time(model: keras.Model, values: int) -> int:

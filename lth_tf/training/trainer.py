@@ -26,7 +26,7 @@ from lth_tf.training.arithmetic import TrainingWork, multiply_adds
 from lth_tf.training.checkpoint import Checkpoint, Resume, Saving
 from lth_tf.training.chunked import Examples, chunked_copy
 from lth_tf.training.distribution import use_xla
-from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.evaluation import Evaluator, Sums
 from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.invariants import CheckInvariants
 from lth_tf.training.keeping import Keeping
@@ -118,15 +118,12 @@ class Trainer:
             self.xla = use_xla(xla, self.model, strategy, augment)
             optimizer = make_optimizer(recipe, plain.optimizer)
             objective_of(plain).compile(self.model, optimizer)
-        self._test = Evaluator(self.model, self.xla, metric)
-        self._test.set_examples(*data.test)
+        self._sums = Sums(self.model, self.xla, metric)
+        self._test = Evaluator(self._sums, *data.test)
         if self.xla and xla == "auto" and not self._test.compiles():
             self.xla = False
-            self._test = Evaluator(self.model, self.xla, metric)
-            self._test.set_examples(*data.test)
-        self._validation, self._training = (
-            Evaluator(self.model, self.xla, metric) for _ in range(2)
-        )
+            self._sums = Sums(self.model, self.xla, metric)
+            self._test = Evaluator(self._sums, *data.test)
         self.model.attach(self.examples, recipe, self.xla)
         self._process_group = ProcessGroup(strategy)
 
@@ -163,8 +160,10 @@ class Trainer:
         began = time.monotonic()
         recipe = self.recipe
         before = state.seconds if state else 0.0
-        self._validation.set_examples(*self.examples.take(validation_rows))
-        self._training.set_examples(*self.examples.take(training_rows))
+        validation, training = (
+            Evaluator(self._sums, *self.examples.take(rows))
+            for rows in (validation_rows, training_rows)
+        )
         masks = _masks(initial, state)
         set_masks(self.model, masks)
         first = state.iteration if state else initial.iteration
@@ -172,7 +171,6 @@ class Trainer:
         if keep.early_bird:
             also += keep.early_bird.iterations
         ends = chunk_ends(first, recipe.iterations, recipe.eval_every, also)
-        evaluators = self._validation, self._test, self._training
         if isinstance(schedule, Learned):
             scores = self.model.scores_for(schedule)
             before_it = state.arrays["scores"] if state else {}
@@ -188,7 +186,9 @@ class Trainer:
         settled = max(schedule.updates, default=0)
         work = TrainingWork(self._multiply_adds, schedule.trains_weights)
         measure = Measure(
-            *evaluators,
+            validation,
+            self._test,
+            training,
             first,
             ends,
             recipe.marks,

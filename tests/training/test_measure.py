@@ -5,7 +5,7 @@ import pytest
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.evaluation import Evaluator, Sums
 from lth_tf.training.measure import DivergedError
 from lth_tf.training.objective import CLASSIFICATION
 
@@ -89,8 +89,7 @@ def test_every_example_counts_once(make, size):
     labels = rng.integers(0, 3, size)
     model = setting.build(seed=5)
     CLASSIFICATION.compile(model, keras.optimizers.SGD())
-    evaluate = Evaluator(model, xla=False, metric="accuracy")
-    evaluate.set_examples(images, labels)
+    evaluate = Evaluator(Sums(model, xla=False, metric="accuracy"), images, labels)
     expected = measure_by_hand(setting, setting.weights, images, labels)
     assert evaluate() == pytest.approx(expected, rel=1e-5)
 
@@ -99,8 +98,7 @@ def test_a_training_that_diverges_says_when_and_leaves_the_trainer_usable(make, 
     calm = make(model="not_normalised")
     trainer = calm.trainer()
     before = calm.train(trainer)
-    broken = calm.weights
-    broken["output/bias"][0] = np.inf
+    broken = {**calm.weights, "output/bias": np.full(3, np.inf, np.float32)}
     with pytest.raises(DivergedError, match="validation loss is nan at iteration 0"):
         calm.train(trainer, initial=calm.initial(weights=broken))
     wild = make(model="not_normalised", learning_rate=1e30)

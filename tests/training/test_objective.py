@@ -9,7 +9,7 @@ from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.training.chunked import chunked_copy
-from lth_tf.training.evaluation import Evaluator
+from lth_tf.training.evaluation import Evaluator, Sums
 from lth_tf.training.objective import Objective, objective_of
 from lth_tf.training.rewind import set_weights
 
@@ -81,8 +81,8 @@ def evaluated(model, inputs, targets, strategy=None, judged_by=None):
         copy = chunked_copy(model, 1)
         set_weights(copy, snapshot(model))
         objective_of(model).compile(copy, keras.optimizers.SGD())
-    evaluator = Evaluator(copy, False, judged_by or judge(model).name)
-    evaluator.set_examples(inputs, targets)
+    sums = Sums(copy, False, judged_by or judge(model).name)
+    evaluator = Evaluator(sums, inputs, targets)
     evaluator()
     return evaluator()  # the second time, nothing of the first may be left
 
