@@ -111,12 +111,17 @@ class ChunkedModel(keras.Model):
         """Returns the function that `fit` calls with its iterator: one chunk a call."""
         if self.train_function is None or force:
             gather = tf.function(self._gather)
-            run_chunk = tf.function(self._run_chunk, jit_compile=self._xla)
+            # Without XLA, one program does for chunks of all lengths but the first one's.
+            run_chunk = tf.function(
+                self._run_chunk, jit_compile=self._xla, reduce_retracing=not self._xla
+            )
 
             def train_function(iterator: Any) -> dict[str, tf.Tensor]:
                 # Taken eagerly, a chunk has a static length: XLA needs one to be fast.
                 chunk = next(iterator)
-                return run_chunk(chunk, gather(chunk["rows"]))
+                total = run_chunk(chunk, gather(chunk["rows"]))
+                # Here, as a program of one length would round otherwise than one of all.
+                return {"loss": total * (1 / int(self._length(chunk)))}
 
             self.train_function = train_function
         return self.train_function
@@ -125,15 +130,19 @@ class ChunkedModel(keras.Model):
         # Outside of the loop: inside, XLA would carry the whole data set through it.
         return self.distribute_strategy.run(lambda r: self._examples.take(tf.transpose(r)), (rows,))
 
-    def _run_chunk(self, chunk: Any, examples: Any) -> dict[str, tf.Tensor]:
+    def _length(self, chunk: Any) -> Any:
+        rows = self.distribute_strategy.experimental_local_results(chunk["rows"])[0]
+        return tf.shape(rows)[1]
+
+    def _run_chunk(self, chunk: Any, examples: Any) -> tf.Tensor:
+        """Runs a chunk's iterations; returns the sum of their losses."""
         strategy = self.distribute_strategy
-        length = strategy.experimental_local_results(chunk["rows"])[0].shape[1]
         total = tf.constant(0.0)
-        for i in tf.range(length):
+        for i in tf.range(self._length(chunk)):
             loss = strategy.run(self._iteration, args=(chunk, examples, i))
             total += strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
         apply_masks(self)
-        return {"loss": total / length}
+        return total
 
     def _iteration(
         self, chunk: dict[str, tf.Tensor], examples: tuple[Any, Any], i: tf.Tensor
