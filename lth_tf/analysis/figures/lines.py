@@ -1,7 +1,6 @@
 """Figures, drawn as the paper draws them: density on a logarithmic axis that runs downwards."""
 
 import dataclasses
-import statistics
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -200,24 +199,25 @@ def framed_points(lines: Sequence[Line]) -> list[Point]:
 def frame_of(points: Sequence[Point], metric: Metric = ACCURACY) -> Frame:
     """Returns the part of an axis of accuracies in which these points are shown.
 
-    What is far worse than the best is outside, but never more than half of the points are.
+    What is far worse than the best is outside, but never more than a quarter of the points are.
 
     Args:
         points: what is shown.
         metric: what the accuracies are.
     """
-    lowest, highest = min(_ends(p)[0] for p in points), max(_ends(p)[1] for p in points)
+    lows, highs = (sorted(ends) for ends in zip(*map(_ends, points), strict=True))
     means = [point.mean for point in points]
-    low, high = lowest, highest
+    quarter = len(points) // 4
+    low, high = lows[0], highs[-1]
     if metric.is_fraction:
         worst = 1 - _WORST * max(1 - max(means), _ERROR)
-        low = max(lowest, min(worst, statistics.median_high(means)))
+        low = max(low, min(worst, lows[quarter]))
     elif not metric.higher_is_better and min(means) > 0:
         worst = _WORST * min(means)
-        high = min(highest, max(worst, statistics.median_low(means)))
+        high = min(high, max(worst, highs[-1 - quarter]))
     margin = 0.05 * (high - low) or 0.005 * max(1, abs(high))
-    cuts = (low, high) != (lowest, highest)
-    return Frame(low - margin * (low == lowest), high + margin * (high == highest), cuts)
+    cuts = (low, high) != (lows[0], highs[-1])
+    return Frame(low - margin, high + margin, cuts)
 
 
 def draw_lines(

@@ -618,13 +618,15 @@ def point(mean, low, high):
 
 
 def test_what_is_far_worse_than_the_best_does_not_squeeze_the_others():
-    frame = frame_of([point(0.98, 0.97, 0.99), point(0.2, 0.1, 0.3)])
-    assert frame.cuts and frame.low == pytest.approx(0.94)
+    good, bad = point(0.98, 0.97, 0.99), point(0.2, 0.1, 0.3)
+    frame = frame_of([good, good, good, bad])
+    assert frame.cuts and frame.low == pytest.approx(0.94 - 0.05 * 0.05)
+    assert not frame_of([good, good, bad]).cuts, "more than a quarter of the points"
     frame = frame_of([point(0.98, 0.97, 0.99), point(0.96, 0.95, 0.97)])
     assert not frame.cuts and frame.low < 0.95 and frame.high > 0.99
     error = Metric.named("mean_absolute_error")
-    frame = frame_of([point(0.02, 0.01, 0.03), point(0.8, 0.7, 0.9)], error)
-    assert frame.cuts and frame.high == pytest.approx(0.06) and frame.low < 0.01
+    frame = frame_of([*[point(0.02, 0.01, 0.03)] * 3, point(0.8, 0.7, 0.9)], error)
+    assert frame.cuts and frame.high == pytest.approx(0.06 + 0.05 * 0.05) and frame.low < 0.01
     frame = frame_of([point(20, 10, 30), point(-0.5, -1, 0)], error)
     assert not frame.cuts and frame.low < -1 and frame.high > 30
 
