@@ -13,6 +13,7 @@ from lth_tf.pruning.layer_state import copy_state
 from lth_tf.pruning.walk import copy_model
 from lth_tf.pruning.wrapper import apply_masks, masked_kernels, masking
 from lth_tf.recipe import Recipe
+from lth_tf.training.autograph import rewritten
 from lth_tf.training.evaluation import in_float32
 from lth_tf.training.mask_schedules.learned import Learned
 from lth_tf.training.normalization import GlobalBatchNormalization
@@ -99,8 +100,8 @@ class ChunkedModel(keras.Model):
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         scaling = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
-            outputs = in_float32(self(inputs, training=True))
-            loss = self.compute_loss(inputs, targets, outputs)
+            outputs = in_float32(rewritten(self)(inputs, training=True))
+            loss = rewritten(self.compute_loss)(inputs, targets, outputs)
             scaled = self.optimizer.get_scaled_loss(loss) if scaling else loss
         gradients = tape.gradient(scaled, variables)
         if scaling:
@@ -110,10 +111,13 @@ class ChunkedModel(keras.Model):
     def make_train_function(self, force: bool = False) -> Any:
         """Returns the function that `fit` calls with its iterator: one chunk a call."""
         if self.train_function is None or force:
-            gather = tf.function(self._gather)
+            gather = tf.function(self._gather, autograph=False)
             # Without XLA, one program does for chunks of all lengths but the first one's.
             run_chunk = tf.function(
-                self._run_chunk, jit_compile=self._xla, reduce_retracing=not self._xla
+                self._run_chunk,
+                jit_compile=self._xla,
+                reduce_retracing=not self._xla,
+                autograph=False,
             )
 
             def train_function(iterator: Any) -> dict[str, tf.Tensor]:
@@ -137,10 +141,13 @@ class ChunkedModel(keras.Model):
     def _run_chunk(self, chunk: Any, examples: Any) -> tf.Tensor:
         """Runs a chunk's iterations; returns the sum of their losses."""
         strategy = self.distribute_strategy
-        total = tf.constant(0.0)
-        for i in tf.range(self._length(chunk)):
+
+        def iterate(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             loss = strategy.run(self._iteration, args=(chunk, examples, i))
-            total += strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
+            return i + 1, total + strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
+
+        length = self._length(chunk)
+        _, total = tf.while_loop(lambda i, _: i < length, iterate, [0, 0.0])
         apply_masks(self)
         return total
 
@@ -155,7 +162,8 @@ class ChunkedModel(keras.Model):
         iteration = chunk["first"][0] + i
         draw = functools.partial(self._draw, chunk["position"], iteration)
         if self._augment.draws:
-            inputs = self._augment(inputs, draw(chunk["augment_key"][0], [self._augment.draws]))
+            draws = draw(chunk["augment_key"][0], [self._augment.draws])
+            inputs = rewritten(self._augment.function)(inputs, draws)
         with randomness_of(random_layers(self), draw, chunk["dropout_key"][0], iteration):
             return step((inputs, targets))
 
@@ -176,7 +184,7 @@ class ChunkedModel(keras.Model):
             variable.assign(value)
         return {name: gradient.numpy() for name, gradient in gradients.items()}
 
-    @tf.function
+    @functools.partial(tf.function, autograph=False)
     def _kernel_gradients(self, chunk: Any, examples: Any) -> dict[str, tf.Tensor]:
         def of_kernels(batch: tuple[Any, Any]) -> dict[str, tf.Tensor]:
             _, gradients = self._loss_and_gradients(*batch, self.trainable_variables)

@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from lth_tf.errors import UserError
 from lth_tf.training.arithmetic import layer_values
+from lth_tf.training.autograph import rewritten
 from lth_tf.training.objective import build_metrics, judging_metric
 
 # Values at a time, of inputs or of all layers, whichever lets more examples through: memory is in
@@ -32,7 +33,7 @@ def inference(model: keras.Model) -> Callable[[Any], Any]:
         A function from inputs, an array or structure of arrays [n, ...], to the outputs, likewise
         and in float32.
     """
-    compiled = tf.function(lambda inputs: _answer(model, inputs))
+    compiled = tf.function(lambda inputs: _answer(model, inputs), autograph=False)
 
     def outputs(inputs: Any) -> Any:
         arrays = tf.nest.flatten(inputs)
@@ -61,7 +62,7 @@ def _piece(inputs: Any, rows: slice) -> Any:
 
 def _answer(model: keras.Model, inputs: Any) -> Any:
     """Returns a model's outputs as they are after training, in float32."""
-    return in_float32(model(inputs, training=False))
+    return in_float32(rewritten(model)(inputs, training=False))
 
 
 def in_float32(outputs: Any) -> Any:
@@ -92,7 +93,7 @@ class Sums:
             metric: the name of the metric that it is judged by; "loss" for its loss.
         """
         self.model = model
-        self._run = tf.function(self._sums, jit_compile=xla)
+        self._run = tf.function(self._sums, jit_compile=xla, autograph=False)
         self._judge = metric
 
     def __call__(self, grids: Any, rest: Any) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -111,9 +112,13 @@ class Sums:
         self.model.compiled_metrics.reset_state()
         total = tf.constant(0.0)
         if tf.nest.flatten(grids):
-            for i in tf.range(_length(grids)):
-                piece = tf.nest.map_structure(lambda grid, i=i: grid[i], grids)
-                total += self._sum(piece, _row)
+
+            def add(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+                piece = tf.nest.map_structure(lambda grid: grid[i], grids)
+                return i + 1, total + self._sum(piece, _row)
+
+            pieces = _length(grids)
+            _, total = tf.while_loop(lambda i, _: i < pieces, add, [0, total])
         if tf.nest.flatten(rest):
             total += self._sum(rest, _every)
         return total, self._metric()
@@ -133,8 +138,8 @@ class Sums:
             lambda array: share(array, replica, replicas), (inputs, targets)
         )
         outputs = _answer(self.model, inputs)
-        self.model.compiled_metrics.update_state(targets, outputs)
-        mean = self.model.compute_loss(inputs, targets, outputs)
+        rewritten(self.model.compiled_metrics.update_state)(targets, outputs)
+        mean = rewritten(self.model.compute_loss)(inputs, targets, outputs)
         # Keras divides by the replicas, to add up what each returns.
         return mean * tf.cast(_length(inputs) * replicas, mean.dtype)
 

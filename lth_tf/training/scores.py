@@ -9,6 +9,7 @@ import tf_keras as keras
 
 from lth_tf.arrays import Arrays
 from lth_tf.pruning.wrapper import masked_kernels
+from lth_tf.training.autograph import rewritten
 from lth_tf.training.mask_schedules.learned import Learned
 
 
@@ -78,7 +79,7 @@ class Scores:
             seed = tf.stack([key ^ places[name], iteration])
             return tf.random.stateless_uniform(self.variables[name].shape, seed, alg="philox")
 
-        masks = self._rule.masks_of(self.variables, self._left, draw)
+        masks = rewritten(self._rule.masks_of)(self.variables, self._left, draw)
         for name, mask in masks.items():
             self._masks[name].assign(tf.cast(mask, self._masks[name].dtype))
             scaled = self._theta[name] * self._factor(name)

@@ -87,6 +87,22 @@ class Penalty(L.Layer):
         return inputs * self.scale
 
 
+class Conditional(L.Layer):
+    """Decides by a tensor, in Python's words."""
+
+    def call(self, inputs):  # noqa: D102
+        if tf.reduce_mean(inputs) > 3:
+            return inputs
+        return -inputs
+
+
+def conditional_error(targets, outputs):
+    error = tf.reduce_mean(tf.abs(targets - outputs), axis=-1)
+    if tf.reduce_max(error) > 1:
+        error = 2 * error
+    return error
+
+
 def siamese():
     left, right = keras.Input(6, name="left"), keras.Input(6, name="right")
     shared = L.Dense(4, activation="tanh")
@@ -345,6 +361,13 @@ CASES = {
     ),
     "model.add_loss": (added_loss, TABLE, CLASSES),
     "a layer's add_loss": (lambda: of_table(Penalty()), TABLE, CLASSES),
+    "conditions on tensors": (
+        lambda: model(
+            x := keras.Input(6), Conditional()(L.Dense(2)(x)), conditional_error,
+            metrics=(keras.metrics.MeanMetricWrapper(conditional_error, "worst"),),
+        ),
+        TABLE, VALUES,
+    ),
     "regularizers": (
         lambda: of_table(L.Dense(4, kernel_regularizer="l2", activity_regularizer="l1")),
         TABLE, CLASSES,
@@ -460,6 +483,8 @@ CASES = {
 }  # fmt: skip
 
 
+# Whose metric does not say whether more of it is better.
+OF_ONES_OWN = ("a loss and metric of one's own", "conditions on tensors")
 # The others too, by other tests; XLA takes its time. It cannot compile text.
 COMPILED = ("F1Score", "words", "text")
 
@@ -515,7 +540,7 @@ def test_trains_and_measures_what_plain_keras_does(case):
     build = functools.partial(build_user_model, make, case)
     plain, other = build(0), build(1)
     assert check_copy(other, *map(tf.nest.map_structure, [tf.constant] * 2, data.test)) == []
-    higher = True if case == "a loss and metric of one's own" else None
+    higher = True if case in OF_ONES_OWN else None
     judge = objective_of(plain).metric(other, None, higher).name
     found = trained(build, plain, data, judge, "auto" if case in COMPILED else "off")
     weights, before, after = trained_by_keras(plain, data, judge)

@@ -13,7 +13,10 @@ MODULE = """
 import tensorflow as tf
 
 def shifted(images, draws):
-    return tf.where(draws[:, :1, None, None] < 0.5, images, tf.roll(images, 1, axis=2))
+    moved = images
+    if tf.reduce_any(draws >= 0.5):  # a tensor's condition, as Keras's users write it
+        moved = tf.roll(images, 1, axis=2)
+    return tf.where(draws[:, :1, None, None] < 0.5, images, moved)
 
 shifted.draws = 1
 """
