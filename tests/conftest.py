@@ -3,13 +3,16 @@
 import contextlib
 import csv
 import dataclasses
+import gc
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
+import filelock
 import pytest
 from hypothesis import settings
 
@@ -61,6 +64,11 @@ def watch(event, arguments, left=[{count}]):
                 os.kill(os.getpid(), {number})
 sys.addaudithook(watch)
 """
+
+
+def pytest_collection_finish():
+    """Spares the garbage collector what was imported, a million objects that stay."""
+    gc.freeze()
 
 
 def argv(runs_dir, *flags):
@@ -189,19 +197,36 @@ def processes_writing_to():
 
 
 @pytest.fixture(scope="session")
-def reference(run, tmp_path_factory):
-    """The run directory of an experiment of two replicates that nothing interrupted."""
-    runs_dir = tmp_path_factory.mktemp("reference")
-    assert run(runs_dir, "--name=e", *REFERENCE, "--export_saved_model") == 0
-    return runs_dir / "e"
+def run_once(run, tmp_path_factory, request):
+    """Runs an experiment, once for all of the tests' processes; returns a copy of their own."""
+
+    def folder_of(name, *flags):
+        own = tmp_path_factory.mktemp(name)
+        if not hasattr(request.config, "workerinput"):
+            assert run(own, *flags) == 0
+            return own
+        shared = tmp_path_factory.getbasetemp().parent / name
+        with filelock.FileLock(f"{shared}.lock"):
+            if not shared.exists():
+                assert run(own, *flags) == 0
+                shutil.copytree(own, f"{shared}.tmp")
+                os.rename(f"{shared}.tmp", shared)
+                return own
+        return shutil.copytree(shared, own, dirs_exist_ok=True)
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")
-def rewound(run, tmp_path_factory):
+def reference(run_once):
+    """The run directory of an experiment of two replicates that nothing interrupted."""
+    return run_once("reference", "--name=e", *REFERENCE, "--export_saved_model") / "e"
+
+
+@pytest.fixture(scope="session")
+def rewound(run_once):
     """The run directory of an experiment that rewinds to iteration 20."""
-    runs_dir = tmp_path_factory.mktemp("rewound")
-    assert run(runs_dir, "--name=e", *REWOUND) == 0
-    return runs_dir / "e"
+    return run_once("rewound", "--name=e", *REWOUND) / "e"
 
 
 @pytest.fixture(scope="session")
