@@ -195,8 +195,7 @@ def test_help_lists_every_flag_once_in_a_group(capfd):
 
 def test_help_does_not_wait_for_tensorflow():
     code = (
-        "import sys; from lth_tf import export, main; "
-        "code = main.main(['main', '--help']) or export.main(['export', '--help']); "
+        "import sys; from lth_tf import main; code = main.main(['main', '--help']); "
         "sys.exit(code or bool({'tensorflow', 'tf_keras', 'matplotlib'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

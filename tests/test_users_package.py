@@ -1,6 +1,10 @@
 """A network and an export format of a user's package: a file each, found by name."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +55,13 @@ FORMATS.register(
     )
 )
 """
+HELP = """
+import sys
+from lth_tf import export, main
+
+assert main.main(["main", "--help"]) == export.main(["export", "--help"]) == 0
+assert not {"tensorflow", "tf_keras"} & sys.modules.keys()
+"""
 SCRIPT = """
 from lth_tf import bench, export, main
 
@@ -89,6 +100,15 @@ def test_it_needs_a_data_set_and_the_help_and_the_benchmark_know_whose_it_is(ran
     assert "One of conv2, conv4, conv6, lenet, resnet18, vgg19, shallow, or your own." in " ".join(
         ran.out.split()
     )
+
+
+def test_the_help_does_not_wait_for_tensorflow(ran):
+    project = Path(lth_tf.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": f"{ran.folder}:{project}"}
+    command = [sys.executable, "-c", HELP]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "shallow" in done.stdout and "arrays" in done.stdout
 
 
 def test_a_format_is_written_and_verified_without_this_program(ran):

@@ -184,7 +184,7 @@ class ChunkedModel(keras.Model):
             variable.assign(value)
         return {name: gradient.numpy() for name, gradient in gradients.items()}
 
-    @functools.partial(tf.function, autograph=False)
+    @tf.function(autograph=False)
     def _kernel_gradients(self, chunk: Any, examples: Any) -> dict[str, tf.Tensor]:
         def of_kernels(batch: tuple[Any, Any]) -> dict[str, tf.Tensor]:
             _, gradients = self._loss_and_gradients(*batch, self.trainable_variables)

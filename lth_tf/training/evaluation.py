@@ -82,6 +82,9 @@ class Sums:
 
     The examples go through the model in pieces of one size, and a last one of what remains: no
     example is weighted, as not every loss and metric takes weights.
+
+    Attributes:
+        model: the model.
     """
 
     def __init__(self, model: keras.Model, xla: bool, metric: str) -> None:
