@@ -20,6 +20,8 @@ from lth_tf import bench, models
 from lth_tf.benchmark.contest import CONTESTANTS, Entry
 from lth_tf.benchmark.host import ContestantError, Host
 
+pytestmark = pytest.mark.long
+
 ABSENT = {"torch": "why"}
 # What a network of another framework puts out: in inference, in training, and with one kernel
 # masked. Neither framework can be trusted in a process that uses TensorFlow.

@@ -15,6 +15,8 @@ from lth_tf.formats.sizes import file_size
 from lth_tf.reading import with_checksum
 from lth_tf.workflows import export_ticket as exporting
 
+pytestmark = pytest.mark.long
+
 # Prints the accuracy of each SavedModel given, with all that trained it blocked.
 PLAIN = """
 import sys

@@ -15,6 +15,8 @@ from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment
 
+pytestmark = pytest.mark.long
+
 # The densities (%) that the paper prints, by round; LeNet's are its derived ladder.
 LABELS = {
     "lenet": {

@@ -13,6 +13,8 @@ from lth_tf.runs.store import Store
 from lth_tf.studies import STUDIES
 from lth_tf.studies.finding import finding_of
 
+pytestmark = pytest.mark.long
+
 
 def go(*argv):
     return study.main(["lth_tf.study", *map(str, argv)])

@@ -66,7 +66,7 @@ SCRIPT = """
 from lth_tf import bench, export, main
 
 assert main.main(["main", "--help"]) == export.main(["export", "--help"]) == 0
-tiny = ["--iterations=20", "--eval_every=10", "--rounds=1", "--width=0.5", "--name=e"]
+tiny = ["--iterations=20", "--eval_every=10", "--rounds=1", "--width=0.5", "--name=e", "--noreport"]
 assert main.main(["main", "--model=shallow", *tiny]) == 1
 assert main.main(["main", "--model=shallow", "--dataset=mnist_5k", *tiny]) == 0
 formats = ["--format=arrays,ticket", "--notable", "--verify"]

@@ -175,6 +175,7 @@ def find_tickets(
     initial_weights: "keras.Model | Mapping[str, np.ndarray] | None" = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
+    report: bool = True,
 ) -> Found:
     """Finds lottery tickets of a network in data, or goes on with a search that was stopped.
 
@@ -204,6 +205,7 @@ def find_tickets(
             `lth_tf.named_weights` has them); weights that are not among them are drawn.
         folder: the run directory; runs/NAME by default, named after the function and the recipe.
         settings: how to run: jobs, devices and so on.
+        report: whether to draw the report at the end; `Found.report` does it later.
 
     Returns:
         The run directory, opened.
@@ -231,7 +233,7 @@ def find_tickets(
         reinits=reinits,
     )
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
-    run_experiment(experiment, folder, settings, inputs=inputs)
+    run_experiment(experiment, folder, settings, inputs=inputs, report=report)
     return Found(folder, model_fn, inputs.data)
 
 

@@ -95,6 +95,7 @@ def train_ticket(
     metric: str | None = None,
     folder: Path | str | None = None,
     settings: Settings | None = None,
+    report: bool = True,
     **changes: Any,
 ) -> Found:
     """Trains a ticket by its own recipe, but for some changes, beside the dense network.
@@ -115,6 +116,7 @@ def train_ticket(
         metric: the name of the metric that it is judged by; see `find_tickets`.
         folder: the run directory; runs/NAME by default.
         settings: how to run: jobs, devices and so on.
+        report: whether to draw the report at the end; see `find_tickets`.
         **changes: fields of the recipe, such as `dataset="mnist"` or `optimizer="sgd"`.
 
     Returns:
@@ -138,5 +140,5 @@ def train_ticket(
     inputs = Inputs(model_fn, found.data, ticket, higher_is_better, metric)
     experiment = with_data(experiment, inputs)
     folder = Path("runs") / experiment.name if folder is None else Path(folder)
-    run_experiment(experiment, folder, settings, inputs=inputs)
+    run_experiment(experiment, folder, settings, inputs=inputs, report=report)
     return Found(folder, model_fn, inputs.data)

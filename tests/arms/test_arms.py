@@ -22,6 +22,8 @@ from lth_tf.runs.store import Store
 from lth_tf.streams import Streams
 from lth_tf.workflows.run_experiment import run_experiment
 
+pytestmark = pytest.mark.long
+
 ARMS = ("ticket", "reinit", "random_mask", "shuffled_mask", "random_mask_reinit", "reorder")
 FLAGS = (f"--arms={','.join(ARMS)}", "--reinits=2", "--rounds=2", "--iterations=40", "--name=e")
 KERNELS = ("dense1/kernel", "dense2/kernel", "output/kernel")

@@ -21,6 +21,8 @@ from lth_tf.runs.store import Store
 from lth_tf.training.arithmetic import TrainingWork
 from lth_tf.training.measure import MetricsRow, multiply_adds_of
 
+pytestmark = pytest.mark.long
+
 EARLY = ("--name=e", "--rounds=3", "--strategy=early_bird", "--iterations=420", "--eval_every=60")
 SHORT = ("--name=e", "--rounds=2", "--search_iterations=30", "--iterations=60", "--rewind=10")
 

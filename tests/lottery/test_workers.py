@@ -14,6 +14,8 @@ from lth_tf.lottery.network import Network
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment
 
+pytestmark = pytest.mark.long
+
 # Momentum: Adam, where a gradient is about 0, divides rounding by rounding.
 FLAGS = (
     "--name=e", "--rounds=1", "--rewind=20", "--optimizer=momentum", "--augment=flip_crop",

@@ -173,9 +173,16 @@ def test_its_tickets_are_keras_3_models(tmp_path):
     rows = rng.normal(size=(48, 3)).astype(np.float32), rng.integers(0, 3, 48)
     train, rest = ([array[part] for array in rows] for part in (slice(32), slice(32, None)))
     recipe = Recipe(iterations=4, batch_size=16, eval_every=2)
-    settings = Settings(xla="off")
     found = find_tickets(
-        adapted, train, rest, rest, recipe, rounds=1, folder=tmp_path / "run", settings=settings
+        adapted,
+        train,
+        rest,
+        rest,
+        recipe,
+        rounds=1,
+        folder=tmp_path / "run",
+        settings=Settings(xla="off"),
+        report=False,
     )
     ticket = found.ticket(1)
     model = ticket.model(make=adapted, keras=3)

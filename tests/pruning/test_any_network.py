@@ -17,6 +17,8 @@ from lth_tf.pruning.wrapper import get_masks, mask_layers, masked_layers, set_ma
 from lth_tf.recipe import Recipe
 from lth_tf.training.arithmetic import multiply_adds
 
+pytestmark = pytest.mark.long
+
 L = keras.layers
 register = keras.saving.register_keras_serializable("test_any_network")
 RECIPE = Recipe(prune_conv=0.3, prune_dense=0.4, prune_output=0.2)
@@ -451,7 +453,7 @@ def test_the_training_loop_keeps_masks_that_change_under_it(tmp_path):
     # RigL ranks pruned weights by their gradients.
     found = find_tickets(
         classifier, train, rest, rest, recipe, rounds=1, strategy="rigl", folder=tmp_path / "run",
-        settings=Settings(xla="off"),
+        settings=Settings(xla="off"), report=False,
     )  # fmt: skip
     ticket = found.ticket(1)
     there = kernels(classifier())

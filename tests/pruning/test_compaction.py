@@ -15,6 +15,8 @@ from lth_tf import models
 from lth_tf.errors import UserError
 from lth_tf.pruning.compaction import LayerSize, compact, compare, largest_difference
 
+pytestmark = pytest.mark.long
+
 L = keras.layers
 # Of the outputs' scale: the removed terms are zeros or go into the bias, so that sums differ in
 # their order only, by a few units of float32's last place (6e-8) for each layer.

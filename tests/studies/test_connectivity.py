@@ -118,7 +118,9 @@ def test_batch_normalisation_has_statistics_of_training_examples_and_errors_of_a
     sets = [rng.normal(3, 2, size=(n, 3)) for n in (80, 20, 20)]
     data = [(inputs, inputs.sum(1, keepdims=True)) for inputs in sets]
     recipe = lth_tf.Recipe(iterations=10, eval_every=5, batch_size=10, learning_rate=0.01)
-    found = lth_tf.find_tickets(normalized, *data, recipe, rounds=1, folder=tmp_path / "r")
+    found = lth_tf.find_tickets(
+        normalized, *data, recipe, rounds=1, folder=tmp_path / "r", report=False
+    )
     run, ticket = found.open(), Training(0, 1, "ticket")
     weights = run.renormalized(ticket)
     inputs, _ = run.examples("train")

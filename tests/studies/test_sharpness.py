@@ -31,7 +31,7 @@ def opened(tmp_path_factory):
     sets = (slice(60), slice(60, 90), slice(90, None))
     data = [(inputs[s], inputs[s] @ np.ones((4, 1))) for s in sets]
     folder = tmp_path_factory.mktemp("linear") / "r"
-    return lth_tf.find_tickets(linear, *data, RECIPE, rounds=1, folder=folder).open()
+    return lth_tf.find_tickets(linear, *data, RECIPE, rounds=1, folder=folder, report=False).open()
 
 
 def by_hand(inputs, kept):

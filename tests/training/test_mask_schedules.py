@@ -16,6 +16,8 @@ from lth_tf.training.mask_updates import MaskUpdates
 from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.state import read_state
 
+pytestmark = pytest.mark.long
+
 NOISY = {"optimizer": "adam", "learning_rate": 0.02, "dropout": 0.4, "augment": "flip_crop"}
 UPDATES = tuple(range(2, 23, 2))  # of 30 iterations: until three quarters, ten at least
 
@@ -205,23 +207,25 @@ def test_grown_weights_and_their_averages_start_at_zero(
     assert all(grown_in_all.values())
 
 
-@pytest.mark.parametrize("name", ["set", "rigl"])
 def test_set_and_rigl_keep_their_counts_on_one_device_and_on_two(
-    make, two_devices, assert_same_bits, name
+    make, two_devices, assert_same_bits
 ):
     setting = make(optimizer="momentum", learning_rate=0.05, augment="flip_crop", dropout=0.4)
-    seen, ends = [], []
-    for trainer in (setting.trainer(), setting.trainer(two_devices)):
-        arguments = dropping(name)(setting)
-        seen.append(watched(arguments["schedule"]))
-        ends.append(setting.train(trainer, **arguments))
-    assert_same_bits(ends[0].masks, ends[1].masks)
-    first = dropping(name)(setting)["initial"].masks
-    for kernel, mask in ends[0].masks.items():
-        assert mask.sum() == first[kernel].sum() == mask.size // 2 and (mask != first[kernel]).any()
-        assert not ends[0].weights[kernel][~mask].any()
-    keys = [m.generator.bit_generator.state["state"]["key"] for m, _ in seen[0].values()]
-    assert len({key.tobytes() for key in keys}) == len(keys) == len(UPDATES)
+    trainers = setting.trainer(), setting.trainer(two_devices)
+    for name in ("set", "rigl"):
+        seen, ends = [], []
+        for trainer in trainers:
+            arguments = dropping(name)(setting)
+            seen.append(watched(arguments["schedule"]))
+            ends.append(setting.train(trainer, **arguments))
+        assert_same_bits(ends[0].masks, ends[1].masks)
+        first = arguments["initial"].masks
+        for kernel, mask in ends[0].masks.items():
+            assert mask.sum() == first[kernel].sum() == mask.size // 2
+            assert (mask != first[kernel]).any()
+            assert not ends[0].weights[kernel][~mask].any()
+        keys = [m.generator.bit_generator.state["state"]["key"] for m, _ in seen[0].values()]
+        assert len({key.tobytes() for key in keys}) == len(keys) == len(UPDATES)
 
 
 def test_gradients_are_those_of_the_next_batch_and_leave_the_network_as_it_is(make):

@@ -12,7 +12,7 @@ from lth_tf.models.user_model import build_user_model
 from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
 from lth_tf.recipe import Recipe
 from lth_tf.training.copy_check import check_copy
-from lth_tf.training.initial_state import InitialState
+from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskPlan
 from lth_tf.training.order import Order
 from lth_tf.training.trainer import Trainer
@@ -38,43 +38,37 @@ def network():
 
 @pytest.fixture(scope="module")
 def train():
-    """Trains to an iteration from another; returns the weights."""
+    """Trains four iterations, or those left after a start at another."""
     build = functools.partial(build_user_model, network, "noisy")
-    data = UserData.of(*SETS)
+    recipe = Recipe(
+        iterations=4,
+        batch_size=4,
+        optimizer="sgd",
+        learning_rate=0.5,
+        eval_every=4,
+        validation_size=4,
+    )
+    trainer = Trainer(recipe, build, UserData.of(*SETS), tf.distribute.get_strategy(), "off")
     initial = snapshot(build(0))
+    masks = {k.name: np.ones(k.shape, bool) for k in pruned_kernels(kernels(build(0)), recipe)}
+    plan = MaskPlan(4, {}, {}, lambda *_: np.random.default_rng(0))
 
-    def trainer(iterations):
-        recipe = Recipe(
-            iterations=iterations,
-            batch_size=4,
-            optimizer="sgd",
-            learning_rate=0.5,
-            eval_every=iterations,
-            validation_size=4,
-        )
-        return Trainer(recipe, build, data, tf.distribute.get_strategy(), "off")
-
-    trainers = {iterations: trainer(iterations) for iterations in (2, 4)}
-    found = pruned_kernels(kernels(build(0)), trainers[2].recipe)
-    masks = {kernel.name: np.ones(kernel.shape, bool) for kernel in found}
-
-    def run(iterations, start=0, weights=initial, key=2):
-        plan = MaskPlan(iterations, {}, {}, lambda *_: np.random.default_rng(0))
+    def run(start=0, weights=initial, key=2, keep=Keep()):  # noqa: B008 - nothing changes it
         order = Order(np.arange(16), 4, np.random.default_rng, augment_key=1, dropout_key=key)
         state = InitialState(start, weights, masks)
-        rows = np.arange(16, 20), np.arange(16)
-        return trainers[iterations].train(state, order, MASK_SCHEDULES["fixed"](plan), *rows)
+        schedule, rows = MASK_SCHEDULES["fixed"](plan), (np.arange(16, 20), np.arange(16))
+        return trainer.train(state, order, schedule, *rows, keep=keep)
 
     return run
 
 
 def test_a_training_that_goes_on_has_the_noise_that_it_would_have_had(train):
-    whole = train(4).weights
-    first = train(2).weights
-    rest = train(4, start=2, weights=first).weights
+    whole = train().weights
+    first = train(keep=Keep(evaluations=(2,), weights={"half": 2})).kept["half"]
+    rest = train(start=2, weights=first).weights
     for name, weight in whole.items():
         np.testing.assert_array_equal(rest[name], weight, err_msg=name)
-    other = train(4, key=3).weights
+    other = train(key=3).weights
     assert not np.array_equal(other["dense/kernel"], whole["dense/kernel"])
 
 

@@ -24,6 +24,8 @@ from lth_tf.training.objective import objective_of
 from lth_tf.training.order import Order
 from lth_tf.training.trainer import Trainer
 
+pytestmark = pytest.mark.long
+
 L = keras.layers
 RNG = np.random.default_rng(0)
 N = 40

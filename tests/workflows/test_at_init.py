@@ -22,6 +22,8 @@ from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 from lth_tf.workflows.run_experiment import run_experiment
 
+pytestmark = pytest.mark.long
+
 RATES = {"prune_dense": 0.9, "prune_output": 0.9}
 FLAGS = (
     "--strategy=at_init", "--rounds=1", *(f"--{name}={rate}" for name, rate in RATES.items()),
@@ -95,13 +97,13 @@ def test_an_interrupted_run_continues_with_the_same_masks_and_bits(outcome, tmp_
     )
     experiment = Experiment(recipe=recipe, rounds=1, strategy="at_init")
     settings = Settings(checkpoint_every=0, xla="off")
-    run_experiment(experiment, tmp_path / "whole", settings)
+    run_experiment(experiment, tmp_path / "whole", settings, report=False)
     folder = tmp_path / "cut"
     begun = folder / "replicate_00/level_01/ticket"
     with pytest.raises(KeyboardInterrupt):
         run_experiment(experiment, folder, settings, should_stop=begun.exists)
     assert (begun / "checkpoint.safetensors").exists() and not (begun / "result.json").exists()
-    run_experiment(experiment, folder, settings)
+    run_experiment(experiment, folder, settings, report=False)
     assert outcome(folder) == outcome(tmp_path / "whole")
 
 

@@ -6,9 +6,12 @@ import shutil
 import signal
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file, save_file
 
 from lth_tf.files import temporary_path
+
+pytestmark = pytest.mark.long
 
 
 def test_a_run_killed_again_and_again_ends_like_one_that_was_not(

@@ -48,7 +48,7 @@ class Taylor(Criterion):
 """
 FLAGS = (
     "--dataset=mnist_5k", "--iterations=40", "--eval_every=20", "--rounds=1", "--xla=off",
-    "--prune_output=0.2", "--scope=erk", "--criterion=taylor", "--name=e",
+    "--prune_output=0.2", "--scope=erk", "--criterion=taylor", "--name=e", "--noreport",
 )  # fmt: skip
 KERNELS = ("dense1/kernel", "dense2/kernel", "output/kernel")
 

@@ -43,6 +43,7 @@ def test_filters_are_pruned_by_their_scales_and_the_density_is_recorded(tmp_path
         arms=("ticket", "shuffled_mask"),
         strategy="early_bird_filters",
         folder=tmp_path / "e",
+        report=False,
     )
     assert found is not None
     store = Store(tmp_path / "e")

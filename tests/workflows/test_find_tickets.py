@@ -18,6 +18,8 @@ from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
 from lth_tf.workflows.run_experiment import run_experiment
 
+pytestmark = pytest.mark.long
+
 # As in a user's module.
 MODULE = """
 import numpy as np
@@ -76,7 +78,7 @@ def mine(tmp_path_factory):
 def found(mine, tmp_path_factory):
     """What find_tickets finds in it."""
     folder = tmp_path_factory.mktemp("found") / "e"
-    given = {"rounds": 2, "replicates": 2, "arms": ["ticket", "reinit"]}
+    given = {"rounds": 2, "replicates": 2, "arms": ["ticket", "reinit"], "report": False}
     return find_tickets(mine.network, *mine.data(), RECIPE, folder=folder, **given)
 
 
@@ -157,7 +159,7 @@ def test_reading_draws_nothing_and_writes_nothing(found, monkeypatch):
 def test_by_name_in_two_jobs_it_is_the_same(found, mine, tmp_path, outcome):
     flags = ("--model=mine:network", "--dataset=mine:data", *FLAGS, "--rounds=2", "--replicates=2")
     argv = ["main", *flags, "--arms=ticket,reinit", f"--runs_dir={tmp_path}", "--name=e"]
-    assert main.main([*argv, "--jobs=2", "--threads=1", "--export_saved_model"]) == 0
+    assert main.main([*argv, "--jobs=2", "--threads=1", "--export_saved_model", "--noreport"]) == 0
     alone = lth_tf.Found(found.folder).results.drop(columns="seconds")
     jobs = lth_tf.Found(tmp_path / "e").results.drop(columns="seconds")
     # One thread adds up in another order than two.
@@ -177,7 +179,7 @@ def test_noise_goes_on_where_it_stopped(found, mine, tmp_path, outcome):
     with pytest.raises(KeyboardInterrupt):
         run_experiment(experiment, tmp_path / "e", inputs=inputs, should_stop=lambda: next(asked))
     assert list((tmp_path / "e").glob("replicate_00/level_00/dense/checkpoint.safetensors"))
-    run_experiment(experiment, tmp_path / "e", inputs=inputs)
+    run_experiment(experiment, tmp_path / "e", inputs=inputs, report=False)
     assert outcome(tmp_path / "e") == outcome(found.folder)
 
 
@@ -213,10 +215,11 @@ def judged_by_snr():
 
 def test_whether_more_of_ones_own_metric_is_better_is_stated_and_recorded(mine, tmp_path):
     recipe = lth_tf.Recipe(iterations=2, eval_every=1, batch_size=20)
+    how = {"rounds": 1, "folder": tmp_path / "e", "report": False}
     path = tmp_path / "e/experiment.json"
 
     def find(**stated):
-        find_tickets(judged_by_snr, *mine.data(), recipe, rounds=1, folder=tmp_path / "e", **stated)
+        find_tickets(judged_by_snr, *mine.data(), recipe, **how, **stated)
         return json.loads(path.read_text())["objective"]
 
     found = find(higher_is_better=False)

@@ -9,13 +9,15 @@ import tf_keras as keras
 from lth_tf import Found, Recipe, UserError, find_tickets
 from lth_tf.pruning.kernels import snapshot
 
+pytestmark = pytest.mark.long
+
 L = keras.layers
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(40, 5, 4)).astype(np.float32)
 CLASSES = RNG.integers(0, 3, 40)
 SETS = [(INPUTS[rows], CLASSES[rows]) for rows in (slice(24), slice(24, 32), slice(32, None))]
 RECIPE = Recipe(iterations=2, batch_size=8, eval_every=2)
-HOW = {"recipe": RECIPE, "rounds": 1}
+HOW = {"recipe": RECIPE, "rounds": 1, "report": False}
 
 
 class Scale(L.Layer):

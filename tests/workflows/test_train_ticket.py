@@ -19,6 +19,8 @@ from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
 from lth_tf.runs.store import Store
 
+pytestmark = pytest.mark.long
+
 TICKET, REINIT, SHUFFLED = (
     Training(0, 2, arm) for arm in ("ticket", "reinit_0", "shuffled_mask_0")
 )
@@ -97,7 +99,9 @@ def test_the_ticket_starts_from_the_files_weights_and_keeps_its_mask(moved, file
 
 def test_a_run_whose_ticket_is_of_a_later_iteration_is_not_rewound(run, rewound, tmp_path):
     ticket(Store(rewound), Training(0, 1, "ticket")).save(tmp_path / "t.safetensors")
-    moved = lth_tf.train_ticket(tmp_path / "t.safetensors", iterations=20, folder=tmp_path / "t")
+    moved = lth_tf.train_ticket(
+        tmp_path / "t.safetensors", iterations=20, folder=tmp_path / "t", report=False
+    )
     there = Ticket.load(tmp_path / "t.safetensors")
     assert there.metadata["iteration"] == 20
     assert not differ(moved.ticket(1).weights, there.weights)
@@ -191,10 +195,10 @@ def test_another_number_of_classes_has_a_fresh_and_dense_output_layer(
 def test_a_users_own_network_is_transferred_to_one_with_other_classes(own, tmp_path):
     recipe = lth_tf.Recipe(model=f"{own}:net3", dataset=f"{own}:data3", iterations=40)
     recipe = recipe.override(validation_size=20, batch_size=20, prune_output=0.2)
-    lth_tf.run_experiment(Experiment(recipe=recipe, rounds=1), tmp_path / "a")
+    lth_tf.run_experiment(Experiment(recipe=recipe, rounds=1), tmp_path / "a", report=False)
     there = lth_tf.Found(tmp_path / "a").ticket(1)
     found = lth_tf.train_ticket(
-        there, model=f"{own}:net5", dataset=f"{own}:data5", folder=tmp_path / "b"
+        there, model=f"{own}:net5", dataset=f"{own}:data5", folder=tmp_path / "b", report=False
     )
     here = found.ticket(1)
     assert not differ(here.masks, {**there.masks, "dense_1/kernel": np.ones((16, 5), bool)})

@@ -60,7 +60,7 @@ def test_the_margin_is_a_hundredth_of_the_dense_networks_error(found, errors):
 
 
 def test_the_report_names_the_metric_and_has_per_cents_of_other_things_only(found, errors):
-    out = found.report().parent
+    out = found.folder / "report"
     page = (out / "report.md").read_text()
     for text in (page, *(path.read_text() for path in out.glob("*.svg"))):
         assert "accuracy" not in text.lower() and "points" not in text
@@ -79,7 +79,6 @@ def test_columns_have_its_name_and_files_of_before_are_read_too(found, errors):
     """Nothing that a spreadsheet opens says accuracy; what an earlier version wrote is the same."""
     store = Store(found.folder)
     dense = Training(0, 0, "dense")
-    found.report()
     texts = {
         path: path.read_text()
         for path in (

@@ -114,7 +114,7 @@ def write_figure(draw: Callable[[], Figure], folder: Path, name: str) -> tuple[P
         with files.atomic(svg) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
         # The layout that was found is kept: finding it costs as much as drawing.
-        figure.set_layout_engine("none")
+        figure.set_layout_engine(None)
         with files.atomic(png) as temporary:
             figure.savefig(temporary, format="png", dpi=200)
     return png, svg

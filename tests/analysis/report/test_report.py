@@ -48,6 +48,8 @@ from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Experiment
 from lth_tf.runs.run import read_runs
 
+pytestmark = pytest.mark.long
+
 LEADING = ("early_stop_iteration", "test_accuracy_at_early_stop")
 NEWER = (
     "train_accuracy_at_early_stop",

@@ -23,7 +23,7 @@ EMBEDDED.register(Embedded("stripes", INFO, arrays, overrides={"validation_size"
 CODE = """
 from lth_tf import main
 
-tiny = ["--iterations=40", "--eval_every=20", "--rounds=1", "--name=e"]
+tiny = ["--iterations=40", "--eval_every=20", "--rounds=1", "--name=e", "--noreport"]
 assert main.main(["main", "--dataset=stripes", *tiny]) == 0
 assert main.main(["main", "--dataset=stripe", *tiny]) == 1
 """

@@ -4,6 +4,10 @@ import os
 import signal
 import time
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 FLAGS = ("--name=e", "--rounds=1", "--replicates=2", "--threads=1")
 
 
