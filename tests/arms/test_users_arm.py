@@ -39,7 +39,6 @@ SCRIPT = """
 from lth_tf import main
 
 tiny = ["--dataset=mnist_5k", "--iterations=20", "--eval_every=10", "--rounds=1", "--xla=off"]
-tiny += ["--noreport"]
 run = lambda name, arms: main.main(["main", *tiny, f"--name={name}", f"--arms=ticket,{arms}"])
 assert run("good", "halved,reinit") == 0
 assert run("bad", "full") == 1

@@ -9,8 +9,6 @@ import tf_keras as keras
 from lth_tf import Found, Recipe, UserError, find_tickets
 from lth_tf.pruning.kernels import snapshot
 
-pytestmark = pytest.mark.long
-
 L = keras.layers
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(40, 5, 4)).astype(np.float32)
