@@ -5,7 +5,7 @@ import datetime
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,17 @@ def versions() -> dict[str, str]:
             found[package] = "not installed as a package"
     # Users' packages, whose arms, criteria and so on the run may have used.
     return {**found, **plugin_versions()}
+
+
+def missing_packages(starts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Lists users' packages, with their versions, that starts ran with and that are not here.
+
+    Args:
+        starts: what `describe_start` said of each.
+    """
+    found = {name: v for start in starts for name, v in start.get("versions", {}).items()}
+    here = {"python", *_PACKAGES, *plugin_versions()}
+    return [f"{name} {version}" for name, version in found.items() if name not in here]
 
 
 def _git_revision() -> str | None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,7 @@ from lth_tf.metric import Metric, known_direction
 from lth_tf.recipe import Recipe
 from lth_tf.runs.coverage import Coverage
 from lth_tf.runs.experiment import DRAWN_EARLY, Experiment
+from lth_tf.runs.provenance import missing_packages
 
 FORMAT = 1
 _EXPERIMENT = ("strategy", "rounds", "replicates", "arms", "reinits", "seed")
@@ -142,8 +143,21 @@ def read(path: Path) -> tuple[dict[str, Any], bool]:
     try:
         experiment_of(fields)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise not_known_here(path, fields["starts"], error) from None
     return fields, has_checksum
+
+
+def not_known_here(path: Path, starts: Iterable[Mapping[str, Any]], error: UserError) -> UserError:
+    """Returns an error on what an experiment has, perhaps of a package that is not installed.
+
+    Args:
+        path: of experiment.json.
+        starts: the experiment's.
+        error: what was wrong.
+    """
+    missing = " and ".join(missing_packages(starts))
+    hint = f"; the run was made with {missing}, not installed here" if missing else ""
+    return UserError(f"{path}: {error}{hint}")
 
 
 def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:

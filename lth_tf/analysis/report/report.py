@@ -27,11 +27,14 @@ from lth_tf.analysis.report.tables import effects_table, measured_table, spread_
 from lth_tf.analysis.verdict.judging import judge
 from lth_tf.analysis.verdict.sentence import verdict_sentence
 from lth_tf.analysis.verdict.verdict import Margins, Verdict, margins_for, share_of_dense
+from lth_tf.errors import UserError
 from lth_tf.lottery.rewinding import iterations_before, keeps_trained_weights
 from lth_tf.paper.recipes import RECIPES
 from lth_tf.runs.experiment import Training
+from lth_tf.runs.record import not_known_here
 from lth_tf.runs.results import Result
 from lth_tf.runs.run import Run, read_runs
+from lth_tf.runs.store import EXPERIMENT
 from lth_tf.studies.finding import findings_of, unknown_studies
 
 
@@ -210,8 +213,11 @@ def verdict_on(run: Run, wanted: Wanted) -> Verdict:
 
 def _earlier(run: Run) -> Callable[[Result], int] | None:
     """Returns the iterations that a result's weights were trained for before; None of tickets."""
-    if not keeps_trained_weights(run.experiment):
-        return None
+    try:
+        if not keeps_trained_weights(run.experiment):
+            return None
+    except UserError as error:
+        raise not_known_here(run.store.folder / EXPERIMENT, run.starts, error) from None
     return lambda r: iterations_before(Training(r.replicate, r.level, r.arm), run.experiment)
 
 
