@@ -97,8 +97,7 @@ def _run(
     except UserError as error:
         return _fail(sys.stderr, error)
     if rest and not takes_arguments:
-        told = f"{rest[0]}: not understood; flags are written --name=value"
-        return _fail(sys.stderr, told)
+        return _fail(sys.stderr, f"{rest[0]}: not understood; flags are written --name=value")
     try:
         with Terminal() as terminal:
             return _guarded(main, terminal, values, terminal, *([rest] if takes_arguments else []))

@@ -34,7 +34,7 @@ def exit_code(signum: int) -> int:
 def end_quietly() -> None:
     """Lets a signal end this process in one line, from now until a `Terminal` takes signals over.
 
-    Warnings that were to be errors are told instead: libraries have many, and not by our fault.
+    Warnings that were to be errors are shown instead: libraries have many, and not by our fault.
     """
 
     def end(signum: int, frame: FrameType | None) -> None:

@@ -71,10 +71,10 @@ def _sources(objects: Iterable[Any]) -> Iterator[str]:
     """Yields the sources of the user's own classes and functions, each once."""
     found: dict[int, Any] = {}
     for each in objects:
-        kinds = () if inspect.isfunction(each) else type(each).__mro__
+        classes = () if inspect.isfunction(each) else type(each).__mro__
         values = [] if inspect.isfunction(each) else list(getattr(each, "__dict__", {}).values())
         functions = [value for value in (each, *values) if inspect.isfunction(value)]
-        found |= {id(own): own for own in (*kinds, *functions) if _is_own(own)}
+        found |= {id(own): own for own in (*classes, *functions) if _is_own(own)}
     yield from map(_source, found.values())
 
 

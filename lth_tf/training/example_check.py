@@ -311,7 +311,6 @@ def _shape(shape: tf.TensorShape) -> str:
 def _cause(error: Exception) -> str:
     """Returns an error's name and the line of it that says most."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [
-        line for line in lines if not line.startswith(("Exception enc", "in user code", "File"))
-    ]
-    return f"{type(error).__name__}: {' '.join(told)[:250]}"
+    frames = ("Exception enc", "in user code", "File")
+    text = " ".join(line for line in lines if not line.startswith(frames))
+    return f"{type(error).__name__}: {text[:250]}"

@@ -201,7 +201,7 @@ class _Trainings:
                 ray.cancel(reference)
 
     def _hear(self) -> None:
-        """Tells listeners what tasks have told."""
+        """Passes on to listeners what tasks have sent."""
         import ray
 
         for number, name, *arguments in ray.get(self._link.events.remote()):
@@ -272,18 +272,18 @@ def _sources(queue: Sequence[Queued]) -> dict[Queued, _Source]:
 
 def _run_training(source: _Source, training: Training, link: Any) -> None:
     """Runs one training in a task's process."""
-    told = _Told(source.number, link)
-    told.placed(training, here()[1])
-    if told.should_stop():
+    starter = _Starter(source.number, link)
+    starter.placed(training, here()[1])
+    if starter.should_stop():
         return
     try:
         needed = source.experiment.parent(training)
         if needed:
             _await(source.folder / needed.path / RESULT)
         with _alone(source.folder, training):
-            _worker(source).run([training], told, told.should_stop)
+            _worker(source).run([training], starter, starter.should_stop)
     except KeyboardInterrupt:
-        if not told.should_stop():
+        if not starter.should_stop():
             raise
 
 
@@ -322,8 +322,8 @@ def _alone(folder: Path, training: Training) -> Iterator[None]:
         lock.release()
 
 
-class _Told:
-    """Tells the starting process of progress, and asks it whether to stop, now and then."""
+class _Starter:
+    """The process that started the run: hears of progress, and says whether to stop."""
 
     def __init__(self, number: int, link: Any) -> None:
         self._number, self._link = number, link
@@ -337,9 +337,9 @@ class _Told:
     def _tell(self, *event: Any) -> None:
         import ray
 
-        told = self._link.tell.remote((self._number, *event))
+        heard = self._link.tell.remote((self._number, *event))
         if event[0] == "finished":  # must not be overtaken by the task's own end
-            ray.get(told)
+            ray.get(heard)
 
     def should_stop(self) -> bool:
         import ray
