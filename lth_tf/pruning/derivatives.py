@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from lth_tf.arrays import Arrays
 from lth_tf.pruning.context import Examples
-from lth_tf.pruning.kernels import kernels, named_weights
+from lth_tf.pruning.kernels import kernel_variables
 
 Loss = Callable[[Any, Any], tf.Tensor]
 
@@ -33,7 +33,7 @@ def gradients(
         training: whether batch normalisation goes by the examples' own statistics. Layers that
             draw at random then draw.
     """
-    variables = _kernel_variables(model)
+    variables = kernel_variables(model)
     with _left_as_it_was(model), tf.GradientTape() as tape:
         value = _value(model, examples, loss, temperature, training)
     return _arrays(tape, value, variables)
@@ -63,7 +63,7 @@ def hessian_product(
     Raises:
         ValueError: if a vector is of no kernel of the model.
     """
-    variables = _kernel_variables(model)
+    variables = kernel_variables(model)
     for name in vectors:
         if name not in variables:
             raise ValueError(f"{name}: is no kernel of the model; there are {', '.join(variables)}")
@@ -81,11 +81,6 @@ def hessian_product(
             [tf.reduce_sum(tf.convert_to_tensor(part) * vectors[name]) for part, name in pairs]
         )
     return _arrays(outer, product, variables)
-
-
-def _kernel_variables(model: keras.Model) -> dict[str, tf.Variable]:
-    named = named_weights(model)
-    return {kernel.name: named[kernel.name] for kernel in kernels(model)}
 
 
 def _value(

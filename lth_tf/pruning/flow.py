@@ -17,7 +17,7 @@ import tf_keras as keras
 
 from lth_tf.arrays import Arrays
 from lth_tf.errors import UserError
-from lth_tf.pruning.kernels import kernels, named_weights, snapshot
+from lth_tf.pruning.kernels import kernel_variables, named_weights, snapshot
 from lth_tf.pruning.walk import copy_model
 
 # The ones are what the first kernel sees; standardised pixels would be negative.
@@ -38,9 +38,8 @@ class Flow:
             UserError: if nothing flows from its inputs to its outputs.
         """
         self._model = _positive_copy(model)
-        named = named_weights(self._model)
-        self._variables = named
-        self._kernels = {kernel.name: named[kernel.name] for kernel in kernels(self._model)}
+        self._variables = named_weights(self._model)
+        self._kernels = kernel_variables(self._model)
         self._ones = tf.nest.map_structure(_ones_like, self._model.input)
         dense = snapshot(model)
         value, gradients = self._flow(dense)
@@ -76,7 +75,7 @@ class Flow:
 
 
 def _positive_copy(model: keras.Model) -> keras.Model:
-    """Copies a network in float64, for layers that a layer of one's own makes as well."""
+    """Copies a network in float64, for layers that a user's layer makes as well."""
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("float64")
     try:
@@ -93,7 +92,8 @@ def _positive_copy(model: keras.Model) -> keras.Model:
 
 def _positive(layer: keras.layers.Layer) -> keras.layers.Layer:
     if isinstance(layer, _SCALING):
-        return keras.layers.Activation("linear", name=layer.name, dtype="float64")
+        # By one: it casts integers, as the layer does, and a linear activation does not.
+        return keras.layers.Rescaling(1.0, name=layer.name, dtype="float64")
     return type(layer).from_config(_in_float64(layer.get_config()))
 
 

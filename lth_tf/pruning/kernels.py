@@ -180,6 +180,12 @@ def named_weights(model: keras.Model) -> dict[str, tf.Variable]:
     return named
 
 
+def kernel_variables(model: keras.Model) -> dict[str, tf.Variable]:
+    """Returns the variables of a model's kernels by name, in the model's order."""
+    named = named_weights(model)
+    return {kernel.name: named[kernel.name] for kernel in kernels(model)}
+
+
 def _free(name: str, taken: Container[str]) -> str:
     """Numbers a name that is taken: a layer that builds its parts itself names them all alike."""
     free, number = name, 0

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tf_keras as keras
 
+from lth_tf.errors import UserError
+from lth_tf.pruning.kernels import named_weights
 from lth_tf.pruning.walk import unwrap
 
 
@@ -18,14 +20,31 @@ def copy_state(model: keras.Model, copy: keras.Model) -> None:
     Args:
         model: the original.
         copy: its copy, wrapped or not.
+
+    Raises:
+        UserError: if a lookup has more than its table, which Keras gives no layer.
     """
     for original, layer in zip(_layers(model), _layers(copy), strict=True):
         vocabulary = adapted_vocabulary(original)
-        if vocabulary is None:
-            layer.set_weights(original.get_weights())
-        elif vocabulary != adapted_vocabulary(layer):
-            layer.set_vocabulary(vocabulary)
+        if vocabulary is not None and vocabulary != adapted_vocabulary(layer):
+            _set_vocabulary(layer, vocabulary)
+    weights, there = named_weights(model), named_weights(copy)
+    if weights.keys() != there.keys():  # a user's layer may count the names that it gives
+        there = dict(zip(weights, there.values(), strict=True))
+    for name, variable in weights.items():
+        there[name].assign(variable.numpy())
     refresh_state(copy)
+
+
+def _set_vocabulary(layer: keras.layers.Layer, vocabulary: list[Any]) -> None:
+    try:
+        layer.set_vocabulary(vocabulary)
+    except (RuntimeError, ValueError) as error:  # tf_idf has weights beside it
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"layer {layer.name} ({type(layer).__name__}): cannot be copied ({cause}); put it "
+            "before the network, into the data"
+        ) from None
 
 
 def refresh_state(model: keras.Model) -> None:

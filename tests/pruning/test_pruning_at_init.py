@@ -143,6 +143,14 @@ def test_synflow_sees_ones_behind_the_scaling_of_inputs():
         np.testing.assert_allclose(scaled[name], score)
 
 
+def test_synflow_takes_networks_of_whole_numbers():
+    images = keras.Input((1, 1, 2), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(images)
+    model = keras.Model(images, keras.layers.Conv2D(3, 1, name="out")(x))
+    found = Flow(model).gradients(snapshot(model))
+    np.testing.assert_array_equal(found["out/kernel"], np.ones((1, 1, 2, 3)))
+
+
 def test_synflow_is_finite_where_float32_overflows():
     kernels = {name: np.full((1, 1), 1e15) for name in "abc"}
     scores = scores_of("synflow", model_of(kernels))

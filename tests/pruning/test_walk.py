@@ -7,7 +7,7 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.pruning.kernels import kernels, named_weights
 from lth_tf.pruning.walk import copy_model, walk
-from lth_tf.pruning.wrapper import get_masks, mask_layers, set_masks
+from lth_tf.pruning.wrapper import get_masks, mask_layers, set_masks, strip
 
 L = keras.layers
 
@@ -74,6 +74,45 @@ def test_layers_stay_shared():
     copy = mask_layers(model)
     assert len(walk(copy)) == len(walk(model))
     assert len(named_weights(copy)) == 2
+
+
+class Shifted(keras.Model):
+    """A subclassed model that holds a weight itself, beside its layers."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm, self.dense = L.Normalization(), L.Dense(3)
+
+    def build(self, shape):  # noqa: D102
+        self.shift = self.add_weight("shift", (3,))
+        super().build(shape)
+
+    def call(self, inputs):  # noqa: D102
+        return self.dense(self.norm(inputs)) + self.shift
+
+    def get_config(self):  # noqa: D102
+        return {"name": self.name}
+
+
+def test_a_subclassed_models_own_weights_and_state_are_copied():
+    rows = np.random.default_rng(0).normal(3, 2, (6, 4)).astype(np.float32)
+    shifted = Shifted(name="shifted")
+    shifted.norm.adapt(rows)
+    inputs = keras.Input(4)
+    model = keras.Model(inputs, shifted(inputs))
+    shifted.shift.assign([1.0, 2.0, 3.0])
+    masked = mask_layers(model)
+    for copy in (masked, strip(masked)):
+        np.testing.assert_array_equal(copy(rows), model(rows))
+
+
+def test_a_layer_whose_state_cannot_be_copied_is_named():
+    inputs = keras.Input(1, dtype="string")
+    weighted = L.TextVectorization(output_mode="tf_idf", name="weighted")
+    weighted.adapt(["one two", "two"])
+    model = keras.Model(inputs, L.Dense(2)(weighted(inputs)))
+    with pytest.raises(UserError, match=r"^layer weighted \(TextV.*idf.* before the network, into"):
+        mask_layers(model)
 
 
 class Uncopyable(L.Layer):
