@@ -26,7 +26,7 @@ def file_logits(file: File, images: np.ndarray, trained: bool = True) -> np.ndar
 
     Args:
         file: format and path.
-        images: uint8 [n, height, width, channels].
+        images: uint8 [n, height, width, channels]; of a user's network its inputs [n, ...].
         trained: whether of a ticket's trained weights, or of those that it is trained from.
 
     Raises:
@@ -42,8 +42,9 @@ def file_latencies(
 
     Args:
         files: formats and paths; they take turns.
-        images: uint8 [n, height, width, channels], as many as the largest batch.
-        batches: numbers of images that are given at once.
+        images: uint8 [n, height, width, channels], as many as the largest batch; of a user's
+            network its inputs [n, ...].
+        batches: numbers of images in one call.
         threads: threads to compute with; 0 for as many as there are cores.
 
     Returns:
@@ -90,7 +91,9 @@ def _ask(
 
 
 def _reason(done: subprocess.CompletedProcess) -> str:
-    """Returns the first line of the error that ended a process."""
+    """Returns the first line of the error that ended a process, or that it was killed."""
+    if done.returncode < 0:
+        return f"it was killed by signal {-done.returncode} (9 may mean too little memory)"
     lines = done.stderr.strip().splitlines() or [f"it ended with exit code {done.returncode}"]
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
     return (errors or lines)[-1]

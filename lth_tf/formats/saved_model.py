@@ -82,7 +82,7 @@ def _module(
 ) -> "tf.Module":
     """Returns networks as one function, `serve`, from inputs by name to a dict of outputs by name.
 
-    The module holds the variables, and nothing of Keras.
+    The module holds the variables and tables, and nothing of Keras.
 
     Args:
         models: plain models with the same inputs.
@@ -97,6 +97,12 @@ def _module(
 
     module = tf.Module()
     module.weights = [variable for model in models for variable in model.weights]
+    module.tables = [
+        layer.lookup_table
+        for model in models
+        for layer in model._flatten_layers()
+        if hasattr(layer, "lookup_table")
+    ]
     module.serve = tf.function(serve, input_signature=list(inputs))
     return module
 

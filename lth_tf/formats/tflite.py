@@ -38,7 +38,7 @@ def export_tflite(model: "keras.Model", path: Path, quantize: str = "none") -> s
         How the weights are stored, and why not sparsely where that would be smaller.
 
     Raises:
-        UserError: if TFLite cannot run it, or it cannot be written.
+        UserError: if TFLite cannot convert or run it, or it cannot be written.
     """
     content, how = _smaller(model, quantize)
     with files.atomic(path) as temporary:
@@ -47,31 +47,41 @@ def export_tflite(model: "keras.Model", path: Path, quantize: str = "none") -> s
 
 
 def _smaller(model: "keras.Model", quantize: str) -> tuple[bytes, str]:
+    from lth_tf.pruning.sample_inputs import sample_inputs
+
     if len(model.inputs) > 1 or len(model.outputs) > 1:
         raise UserError("--format=tflite: must have a network with one input and one output")
     kind = {"none": "float32"}.get(quantize, quantize)
+    is_quantized = quantize != "none"
     dense, sparse = (convert(model, quantize, encoding) for encoding in (False, True))
-    (spec,) = serving(model).serve.input_signature
-    shape = (_PROBES, *spec.shape[1:])
-    images = (np.arange(np.prod(shape)) % 256).astype(spec.dtype.as_numpy_dtype).reshape(shape)
+    try:
+        (images,) = sample_inputs(model, serving(model).serve.input_signature, _PROBES)
+    except UserError as error:
+        raise UserError(f"--format=tflite: {error}; use another --format") from None
     wanted, problem = _logits(dense, images)
     if wanted is None or not np.isfinite(wanted).all():
+        problem = problem or "nan"
+        if is_quantized:
+            raise UserError(
+                f"--quantize={quantize}: TFLite cannot run this network so ({problem}); "
+                "use --quantize=none, or another --format"
+            )
         raise UserError(
-            f"--quantize={quantize}: TFLite cannot run this network so ({problem or 'nan'}); "
-            "use --quantize=none, or another --format"
+            f"--format=tflite: TFLite cannot run this network ({problem}); use another --format"
         )
     if len(sparse) >= len(dense):
-        return dense, f"{kind} weights, stored densely: too few are zero for less bytes"
+        return dense, f"{kind} weights, stored densely: too few are zero to save bytes"
+    hint = "; --quantize=none may be smaller" if is_quantized else ""
     found, _ = _logits(sparse, images)
     if found is None:
         return dense, (
             f"{kind} weights, stored densely: TFLite's default delegate cannot run them sparse "
-            f"({len(sparse):,} bytes); --quantize=none may be smaller"
+            f"({len(sparse):,} bytes){hint}"
         )
     if not np.allclose(found, wanted, rtol=0, atol=_ROUNDING * np.abs(wanted).max()):
         return dense, (
             f"{kind} weights, stored densely: TFLite computes wrong logits from them sparse "
-            f"({len(sparse):,} bytes); --quantize=none may be smaller"
+            f"({len(sparse):,} bytes){hint}"
         )
     return sparse, f"{kind} weights, stored sparsely"
 
@@ -83,8 +93,12 @@ def convert(model: "keras.Model", quantize: str, sparse: bool) -> bytes:
         model: the plain model.
         quantize: see `export_tflite`.
         sparse: whether the converter may store kernels sparsely.
+
+    Raises:
+        UserError: if the converter cannot: it knows no tables of text, for one.
     """
     import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
 
     module = serving(model)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
@@ -96,7 +110,13 @@ def convert(model: "keras.Model", quantize: str, sparse: bool) -> bytes:
     converter.optimizations = optimizations
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
+    try:
+        return converter.convert()
+    except ConverterError as error:
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--format=tflite: cannot convert this network ({cause}); use another --format"
+        ) from None
 
 
 def _logits(content: bytes, images: np.ndarray) -> tuple[np.ndarray | None, str]:
@@ -117,9 +137,12 @@ def _logits(content: bytes, images: np.ndarray) -> tuple[np.ndarray | None, str]
 
 def load_tflite(path: str, threads: int, trained: bool) -> "Logits":
     """Loads a TFLite file in the default interpreter, with its default delegate; see `Format`."""
+    import os
+
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(path, num_threads=threads or None)
+    # TFLite's default is one thread.
+    interpreter = tf.lite.Interpreter(path, num_threads=threads or os.cpu_count())
     (image,), (logit,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def logits(images: np.ndarray) -> np.ndarray:

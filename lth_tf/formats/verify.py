@@ -18,9 +18,9 @@ class Expected:
     """What a file's network must do on the test set.
 
     Attributes:
-        images: uint8 [n, height, width, channels], or a network of one's own's inputs [n, ...].
+        images: uint8 [n, height, width, channels], or a user's network's inputs [n, ...].
         labels: int [n]; None where the outputs are no logits of classes.
-        logits: the network's own, [n, classes], or other outputs [n, ...].
+        logits: the network's, [n, classes], or other outputs [n, ...].
         right: right answers that the training counted; None where it counted none.
         comparable: whether it counted them in float32, so that the file must give as many.
         trained: whether the weights are the trained ones.
@@ -78,22 +78,22 @@ def compare(logits: np.ndarray, expected: Expected, exact: bool) -> str:
         raise UserError(f"must give finite logits {list(expected.logits.shape)}, but does not")
     if expected.labels is None:
         return _compare_outputs(logits, expected.logits, exact)
-    answers, own = logits.argmax(-1), expected.logits.argmax(-1)
+    answers, wanted = logits.argmax(-1), expected.logits.argmax(-1)
     right, count = int((answers == expected.labels).sum()), len(answers)
     counted = f"{right:,} of {count:,} test images right"
     if expected.right is not None:
         counted += f", {expected.right:,} in results.csv"
     if not exact:
-        changed = int((answers != own).sum())
+        changed = int((answers != wanted).sum())
         if changed > _CHANGED * count:
             raise UserError(
                 f"must give the float32 network's answer for {1 - _CHANGED:.0%} of the test "
                 f"images, but {changed:,} of {count:,} differ"
             )
         return f"{counted}; {changed:,} answers differ from the float32 network's"
-    largest = np.abs(expected.logits).max()
+    largest = np.abs(expected.logits).max() or 1
     difference = np.abs(logits - expected.logits).max() / largest
-    if difference > _ROUNDING:
+    if not difference <= _ROUNDING:  # nor nan
         raise UserError(
             "must give the network's logits but for rounding, but they differ by "
             f"{difference:.0e} of the largest"
@@ -111,7 +111,7 @@ def _compare_outputs(outputs: np.ndarray, expected: np.ndarray, exact: bool) -> 
     """Compares outputs that are no logits: none is right or wrong, all must be near."""
     difference = np.abs(outputs - expected).max() / (np.abs(expected).max() or 1)
     most = _ROUNDING if exact else _CHANGED
-    if difference > most:
+    if not difference <= most:  # nor nan
         raise UserError(
             f"must give the network's outputs but for {most:.0e} of the largest, but they differ "
             f"by {difference:.0e}"

@@ -22,6 +22,7 @@ from lth_tf.lottery.network import Network
 from lth_tf.lottery.tickets import initial_weights, trained_weights
 from lth_tf.pruning.compaction import compact, compare
 from lth_tf.pruning.kernels import snapshot
+from lth_tf.pruning.sample_inputs import sample_inputs
 from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
@@ -211,9 +212,11 @@ class Export:
 
 
 def _some_images(model: keras.Model) -> np.ndarray:
-    (spec,) = serving(model).serve.input_signature
-    shape = (max(BATCHES), *spec.shape[1:])
-    return (np.arange(np.prod(shape)) % 256).astype(spec.dtype.as_numpy_dtype).reshape(shape)
+    try:
+        (images,) = sample_inputs(model, serving(model).serve.input_signature, max(BATCHES))
+    except UserError:
+        raise UserError("--notable: must be given where inputs are text") from None
+    return images
 
 
 def _require_single(model: keras.Model, wanted: str) -> None:

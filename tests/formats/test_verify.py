@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from lth_tf import UserError, export, models
 from lth_tf.formats.formats import FORMATS
 from lth_tf.formats.keras_file import export_keras
+from lth_tf.formats.process import file_logits
 from lth_tf.formats.saved_model import export_saved_model
 from lth_tf.formats.source import QUANTIZE
 from lth_tf.formats.verify import Expected, compare, verify
@@ -88,6 +91,14 @@ def test_a_damaged_file_fails(model, expected, tmp_path, witness):
     assert witness() == {**dict.fromkeys(PACKAGES, "blocked"), "tf_keras": "True"}
 
 
+def test_a_process_that_is_killed_is_said_to_be(monkeypatch):
+    logged = "2026-01-01 00:00:00: I tensorflow/core/platform/cpu_feature_guard.cc:210]"
+    done = subprocess.CompletedProcess([], -9, "", logged)
+    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: done)
+    with pytest.raises(UserError, match=r"but it was killed by signal 9 \(9 may mean too little"):
+        file_logits(("keras", Path("model.keras")), np.zeros((1, 2)))
+
+
 @given(
     place=st.tuples(st.integers(0, 599), st.integers(0, 9)),
     size=st.floats(1e-3, 1e3),
@@ -128,6 +139,17 @@ def test_outputs_that_are_no_logits_are_compared_as_they_are(expected):
     for exact, off in ((True, 1e-3), (False, 0.03)):
         with pytest.raises(UserError, match="must give the network's outputs but for"):
             compare(outputs + off, free, exact)
+
+
+@pytest.mark.parametrize("labels", [None, np.zeros(3, int)])
+def test_a_network_that_gave_nan_or_zeros_only_is_compared_with_as_well(labels):
+    zeros = np.zeros((3, 4), np.float32)
+    silent = Expected(zeros, labels, zeros, right=None)
+    assert compare(zeros, silent, exact=True)
+    broken = dataclasses.replace(silent, logits=np.where(np.eye(3, 4), np.nan, zeros))
+    for expected, logits in ((silent, zeros + 1), (broken, zeros)):
+        with pytest.raises(UserError, match="but for"):
+            compare(logits, expected, exact=True)
 
 
 def test_quantized_answers_may_differ_for_one_image_in_fifty(expected):

@@ -375,9 +375,21 @@ class Scaled(L.Layer):
         return x * self.factor
 
 
+def test_units_of_a_transposed_convolution_are_its_outputs():
+    images = keras.Input((4, 4, 3))
+    model = keras.Model(images, L.Conv2DTranspose(2, 3, name="up")(images))
+    assert units(compare(model, compact(model))) == {"up": 2}
+
+
 def test_what_cannot_be_compacted_is_refused():
     model = dense_chain()
-    with pytest.raises(UserError, match=r"must be plain, but dense.*/kernel.* has a mask"):
+    text = keras.Input(1, dtype="string")
+    looked_up = L.StringLookup(vocabulary=["a"])(text)
+    with pytest.raises(UserError, match=r"be made smaller: its inputs must be numbers, not text$"):
+        compact(keras.Model(text, L.Embedding(2, 2)(looked_up)))
+    with pytest.raises(
+        UserError, match=r"must be plain, but dense.*/kernel.* mask; call lth_tf.strip"
+    ):
         compact(lth_tf.mask_layers(model))
     with pytest.raises(UserError, match="functional or Sequential model, built"):
         compact(keras.Sequential([L.Dense(3)]))

@@ -1,6 +1,6 @@
 """Structured compaction: the units that a mask has cut off go, and a smaller dense network stays.
 
-Two kinds of unit go. A dead one has no path to the output. A constant one has no path from the
+Units go for two reasons. A dead one has no path to the output. A constant one has no path from the
 input: what it adds to the next layer is added to that layer's bias. `channels` and `rules` say
 what each class of layer does to its channels, `graph` finds what must stay, and here the network
 is made anew.
@@ -15,15 +15,16 @@ import tf_keras as keras
 from lth_tf.errors import UserError
 from lth_tf.pruning.compaction import graph
 from lth_tf.pruning.kernels import kernels
+from lth_tf.pruning.sample_inputs import sample_inputs
 from lth_tf.pruning.walk import copied
 from lth_tf.pruning.wrapper import masked_kernels
-from lth_tf.streams import Streams
 
 # How far outputs may differ, as a share of their scale. Sums of another order differ by rounding,
 # in float32 by less than 1e-6 through twenty layers; a unit that was wrongly removed shows far
 # above this. In half precision a folded constant is no longer rounded as the unit's value was.
 TOLERANCE = 1e-4
 HALF_TOLERANCE = 5e-2
+_TRIED = 8  # examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +90,8 @@ def compare(model: keras.Model, smaller: keras.Model) -> list[LayerSize]:
     return [
         LayerSize(
             name=before.name.removesuffix("/kernel"),
-            units_before=before.shape[-1],
-            units_after=after.shape[-1],
+            units_before=before.shape[before.axes[0]],
+            units_after=after.shape[after.axes[0]],
             weights_before=before.size,
             weights_after=after.size,
         )
@@ -125,30 +126,15 @@ def _require_plain(model: keras.Model) -> None:
     wrapped = ", ".join(masked_kernels(model))
     if wrapped:
         raise UserError(
-            f"{model.name}: must be plain, but {wrapped} has a mask; apply the masks and use "
-            "tensorflow_model_optimization.sparsity.keras.strip_pruning"
+            f"{model.name}: must be plain, but {wrapped} has a mask; call lth_tf.strip first"
         )
-
-
-def _some_inputs(model: keras.Model) -> list[np.ndarray]:
-    """Draws inputs like images; where a network looks numbers up, such as it can."""
-    random = Streams(0, 0).generator("structured_check")
-    looks_up = (keras.layers.Embedding, keras.layers.CategoryEncoding)
-    tables = [layer for layer in model._flatten_layers() if isinstance(layer, looks_up)]
-    sizes = [getattr(t, "input_dim", None) or getattr(t, "num_tokens", None) for t in tables]
-    highest = min([size for size in sizes if size], default=256) - 1
-    if any(each.dtype == tf.string for each in model.inputs):
-        raise UserError(f"{model.name}: cannot be made smaller: its inputs must be numbers")
-    return [
-        random.uniform(0, highest, [8, *(size or 32 for size in each.shape[1:])]).astype(
-            each.dtype.as_numpy_dtype
-        )
-        for each in model.inputs
-    ]
 
 
 def _check(model: keras.Model, smaller: keras.Model) -> None:
-    inputs = _some_inputs(model)
+    try:
+        inputs = sample_inputs(model, model.inputs, _TRIED)
+    except UserError as error:
+        raise UserError(f"{model.name}: cannot be made smaller: {error}") from None
     difference = largest_difference(model, smaller, inputs if len(inputs) > 1 else inputs[0])
     is_half = any(layer.compute_dtype in ("bfloat16", "float16") for layer in model.layers)
     tolerance = HALF_TOLERANCE if is_half else TOLERANCE
