@@ -10,6 +10,7 @@ from lth_tf.arrays import checksum
 from lth_tf.data.split import split
 
 _SAMPLE = 1_000
+_BLOCK = 2**16  # pixels at a time
 _Side = Annotated[int, msgspec.Meta(ge=1, le=2**14)]
 _Size = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 
@@ -58,6 +59,9 @@ class ImageInfo:
         Args:
             validation_size: number of validation examples.
             generator: draws them.
+
+        Raises:
+            UserError: if either part would be empty.
         """
         return split(self.train_size, validation_size, generator)
 
@@ -106,8 +110,12 @@ class ImageData:
         Four digits, as they are published of the sets in common use.
         """
         levels = np.arange(256) / 255
-        channels = self.train_images.reshape(-1, self.image_shape[-1]).T
-        shares = np.array([np.bincount(c, minlength=256) for c in channels]) / channels.shape[1]
+        pixels = self.train_images.reshape(-1, self.image_shape[-1])
+        counts = np.zeros((pixels.shape[1], 256), np.int64)
+        for start in range(0, len(pixels), _BLOCK):  # as integers they take eight times as much
+            block = pixels[start : start + _BLOCK]
+            counts += [np.bincount(channel, minlength=256) for channel in block.T]
+        shares = counts / len(pixels)
         mean = shares @ levels
         deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
         deviation[deviation < 1e-4] = 1  # a channel of one value is not stretched

@@ -22,6 +22,11 @@ def split(
     Raises:
         UserError: If either part would be empty.
     """
+    if size < 2:
+        raise UserError(
+            f"--validation_size={validation_size} cannot be taken from {size} training "
+            f"example{'s' * (size != 1)}: there must be at least 2."
+        )
     if not 1 <= validation_size < size:
         raise UserError(
             f"--validation_size={validation_size} cannot be taken from {size} training examples: "

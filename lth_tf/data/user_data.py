@@ -20,7 +20,7 @@ class UserDataInfo:
     Attributes:
         train_size: Number of training examples, validation examples included.
         test_size: Number of test examples.
-        validation_size: Number of validation examples that were given, the last of those for
+        validation_size: Number of validation examples that the user chose, the last of those for
             training; 0 where they are to be drawn at random.
         sha256: Checksum of all arrays.
     """
@@ -38,6 +38,9 @@ class UserDataInfo:
         Args:
             validation_size: number of validation examples, where they are to be drawn.
             generator: draws them.
+
+        Raises:
+            UserError: if they are to be drawn, and either part would be empty.
         """
         if not self.validation_size:
             return split(self.train_size, validation_size, generator)
@@ -94,16 +97,17 @@ class UserData:
             function: takes no argument.
 
         Raises:
-            UserError: if it returns something else.
+            UserError: if it returns something else, or the user's code raises.
         """
+        # All of it: a data set's functions run when it is read.
         with users_code(f"--dataset={name}"):
             made = function()
-        if not isinstance(made, tuple | list) or len(made) != 3:
-            raise UserError(f"--dataset={name}: must return (train, validation, test)")
-        try:
-            return cls.of(*made)
-        except UserError as error:
-            raise UserError(f"--dataset={name}: {error}") from None
+            if not isinstance(made, tuple | list) or len(made) != 3:
+                raise UserError(f"--dataset={name}: must return (train, validation, test)")
+            try:
+                return cls.of(*made)
+            except UserError as error:
+                raise UserError(f"--dataset={name}: {error}") from None
 
 
 _ACCEPTED = "must be a pair (inputs, targets) of arrays, or a tf.data.Dataset of batches"

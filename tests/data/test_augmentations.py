@@ -82,13 +82,16 @@ def scaled(images, draws):
 def cropped(images, draws):
     return images[:, 1:]
 
+def fewer(images, draws):
+    return images[1:]
+
 def wrong(images, draws):
     return images @ draws
 
 def outside(images, draws):
     return tf.numpy_function(lambda images: images[::-1].copy(), [images], tf.uint8)
 
-for function in (brighter, noisy, constant, scaled, cropped, wrong, outside):
+for function in (brighter, noisy, constant, scaled, cropped, fewer, wrong, outside):
     function.draws = 2
 
 def silent(images, draws):
@@ -127,6 +130,7 @@ def test_a_users_own_gets_as_many_draws_as_it_says(mine):
         ("constant", "must return the same images for the same draws"),
         ("scaled", r"must return uint8 images of shape \(6, 5, 3\), .* found float32"),
         ("cropped", r"found uint8 of shape \(5, 5, 3\)"),
+        ("fewer", r"must return as many images as it takes, found shape \(7, 6, 5, 3\) for \(8, "),
         ("wrong", r"must take uint8 images of shape \(6, 5, 3\), but TypeError: Input 'y'"),
     ],
 )

@@ -30,3 +30,9 @@ def test_every_example_is_drawn_equally_often():
 def test_a_split_that_leaves_nothing_is_refused(validation_size):
     with pytest.raises(UserError, match=rf"--validation_size={validation_size} .* 1 to 99"):
         split(100, validation_size, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_fewer_than_two_examples_are_refused(size):
+    with pytest.raises(UserError, match=rf"from {size} training .*: there must be at least 2"):
+        split(size, 1, np.random.default_rng(0))

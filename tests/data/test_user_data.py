@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lth_tf.data import UserData
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, UsersCodeError
 
 RNG = np.random.default_rng(0)
 INPUTS, TARGETS = RNG.random((10, 3)), RNG.integers(0, 2, 10).astype(np.int32)
@@ -80,3 +80,21 @@ def test_refuses(message):
 def test_a_function_must_return_three_sets():
     with pytest.raises(UserError, match="--dataset=mine:data: must return"):
         UserData.made_by("mine:data", lambda: (TRAIN, TEST))
+
+
+class Broken(tf.keras.utils.Sequence):
+    """Fails when its batches are read."""
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, place):
+        raise KeyError("no column")
+
+
+def test_code_of_the_users_that_runs_when_the_data_are_read_is_said_to_be_theirs():
+    mapped = tf.data.Dataset.from_tensor_slices(TRAIN).batch(2)
+    mapped = mapped.map(lambda x, y: (tf.debugging.check_numerics(x / 0.0, "divided"), y))
+    for train, cause in ((Broken(), "KeyError: .no column"), (mapped, "divided")):
+        with pytest.raises(UsersCodeError, match=f"--dataset=mine:data: its own code .*{cause}"):
+            UserData.made_by("mine:data", lambda train=train: (train, None, TEST))

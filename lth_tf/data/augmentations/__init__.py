@@ -1,8 +1,8 @@
 """Augmentations of training images, one file each: pure functions of images and of random draws.
 
 All randomness comes from the draws, which are a function of (stream, iteration), so that a training
-goes on where it stopped. A user's own is `package.module:function`, a function with an attribute
-`draws`; or it is registered by an installed package (see `lth_tf.registry`).
+goes on where it stopped. A user's one is named `package.module:function`, a function with an
+attribute `draws`; or it is registered by an installed package (see `lth_tf.registry`).
 """
 
 from collections.abc import Callable
@@ -50,8 +50,8 @@ class Augmentation:
             images: the training inputs, [n, ...].
 
         Raises:
-            UserError: if it fails on them, returns something unlike them, or has randomness of its
-                own.
+            UserError: if it fails on them, returns something unlike them, or draws at random
+                itself.
         """
         if not self.draws:
             return
@@ -68,6 +68,12 @@ class Augmentation:
             raise UserError(
                 f"--augment={self.name}: must return {taken}, as it takes, found "
                 f"{first.dtype} of shape {first.shape[1:]}"
+            )
+        tried = images[:_TRIED]
+        if first.shape != tried.shape:  # or they would no longer be those of their labels
+            raise UserError(
+                f"--augment={self.name}: must return as many images as it takes, found shape "
+                f"{first.shape} for {tried.shape}"
             )
         if not all(np.array_equal(first, other) for other in others):
             raise UserError(
