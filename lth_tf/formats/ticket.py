@@ -42,7 +42,7 @@ class Ticket:
         trained: the weights at the end of the training, of the same names, shapes and types,
             pruned ones zero; None where they are not known.
         metadata: what is known of its training, as JSON has it; `docs/ticket.md` lists the keys.
-        make: the function that makes a network of one's own, where it is known; no file has it.
+        make: the function that makes a user's network, where it is known; no file has it.
 
     Raises:
         UserError: if masks, weights and trained weights do not fit each other; names the tensor.
@@ -142,7 +142,7 @@ class Ticket:
 
         Args:
             trained: whether it has the trained weights, or those that the ticket starts from.
-            make: the function that makes a network of one's own: the recipe merely has its name,
+            make: the function that makes a user's network: the recipe merely has its name,
                 and what a file names is not imported.
             keras: 2 for a model of tf_keras, 3 for one of Keras 3, where its pruned weights are
                 zero as well.
@@ -162,12 +162,13 @@ class Ticket:
         if not make and not names_function(name):
             if name not in NETWORKS:
                 raise UserError(
-                    f"metadata: recipe.model must be one of {', '.join(NETWORKS)} to build it, "
-                    f"found {name}; {_WAY_OUT}"
+                    f"{self._where}metadata: recipe.model must be one of {', '.join(NETWORKS)} "
+                    f"to build it, found {name}; {_WAY_OUT}"
                 )
             for key in ("image_shape", "classes"):
                 self._field("data", key)
-            data = reading.conform("metadata", self.metadata["data"], ImageFields, "data")
+            where = f"{self._where}metadata"
+            data = reading.conform(where, self.metadata["data"], ImageFields, "data")
             # A ticket from before images could be standardised has neither.
             channels = (tuple(values or ()) for values in (data.mean, data.deviation))
             info = ImageInfo(data.image_shape, data.classes, 0, 0, *channels)
@@ -194,7 +195,9 @@ class Ticket:
 
         weights = self.trained if trained else self.weights
         if weights is None:
-            raise UserError(f"{TRAINED}: the ticket has no trained weights; use trained=False")
+            raise UserError(
+                f"{self._where}{TRAINED}: the ticket has no trained weights; use trained=False"
+            )
         _check_model(model, weights)
         masked = masked_kernels(model)
         if masked:
@@ -216,7 +219,7 @@ class Ticket:
             return self.metadata[group][name]
         except (KeyError, TypeError):
             raise UserError(
-                f"metadata: has no {group}.{name} to build it from; {_WAY_OUT}"
+                f"{self._where}metadata: has no {group}.{name} to build it from; {_WAY_OUT}"
             ) from None
 
 

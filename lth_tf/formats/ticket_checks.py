@@ -83,11 +83,11 @@ def _check_same_layout(trained: Arrays, weights: Arrays) -> None:
             raise UserError(f"{TRAINED}:{name}: is missing, but there is {WEIGHTS}:{name}")
         if name not in weights:
             raise UserError(
-                f"{TRAINED}:{name}: must have a start, but there is no {WEIGHTS}:{name}"
+                f"{TRAINED}:{name}: must have initial weights, but there is no {WEIGHTS}:{name}"
             )
         found, wanted = trained[name], weights[name]
         if (found.dtype, found.shape) != (wanted.dtype, wanted.shape):
             raise UserError(
                 f"{TRAINED}:{name}: must be {wanted.dtype.name} of shape {wanted.shape} as its "
-                f"start, found {found.dtype.name} of {found.shape}"
+                f"initial weights, found {found.dtype.name} of {found.shape}"
             )

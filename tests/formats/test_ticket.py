@@ -198,11 +198,11 @@ MISFITS = {
         {"trained": {"a/bias": WEIGHTS["a/bias"]}}, "trained:a/kernel: is missing"
     ),
     "trained of more names": (
-        {"trained": {**WEIGHTS, "b": WHOLE}}, "trained:b: must have a start"
+        {"trained": {**WEIGHTS, "b": WHOLE}}, "trained:b: must have initial weights"
     ),
     "trained of another shape": (
         {"trained": {**WEIGHTS, "a/bias": WHOLE}},
-        r"trained:a/bias: must be float32 of shape \(3,\) as its start, found float32 of \(2, 3\)",
+        r"trained:a/bias: must be float32 of shape \(3,\) as its initial weights, found ",
     ),
     "trained of another type": (
         {"trained": {**WEIGHTS, "a/bias": WEIGHTS["a/bias"].astype(np.float16)}},

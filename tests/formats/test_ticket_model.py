@@ -76,10 +76,14 @@ def test_the_model_of_a_known_network_has_all_its_weights(name, trained):
         ({"recipe": {"model": "lenet"}}, "has no data.image_shape"),
     ],
 )
-def test_a_network_that_is_not_known_is_left_to_apply(metadata, told):
+def test_a_network_that_is_not_known_is_left_to_apply(metadata, told, tmp_path):
     ticket = random_ticket(network(), metadata)
-    with pytest.raises(UserError, match=rf"^metadata: {told}.*ticket\.apply\(your_model\)$"):
-        ticket.model()
+    ticket.save(tmp_path / "ticket")
+    loaded = Ticket.load(tmp_path / "ticket")
+    for each, where in ((ticket, ""), (loaded, f"{tmp_path}/ticket: ")):
+        wanted = rf"^{where}metadata: {told}.*ticket\.apply\(your_model\)$"
+        with pytest.raises(UserError, match=wanted):
+            each.model()
 
 
 @pytest.mark.parametrize("trained", [True, False])
