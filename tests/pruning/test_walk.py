@@ -1,5 +1,7 @@
 """Models of any shape are walked and copied whole: nested, shared, with operations and noise."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tf_keras as keras
@@ -94,9 +96,20 @@ class Shifted(keras.Model):
         return {"name": self.name}
 
 
-def test_a_subclassed_models_own_weights_and_state_are_copied():
+class Counting(Shifted):
+    """Counts the names of its layers, so that a copy's have others."""
+
+    numbers = itertools.count()
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = L.Dense(3, name=f"part_{next(self.numbers)}")
+
+
+@pytest.mark.parametrize("make", [Shifted, Counting])
+def test_a_subclassed_models_own_weights_and_state_are_copied(make):
     rows = np.random.default_rng(0).normal(3, 2, (6, 4)).astype(np.float32)
-    shifted = Shifted(name="shifted")
+    shifted = make(name="shifted")
     shifted.norm.adapt(rows)
     inputs = keras.Input(4)
     model = keras.Model(inputs, shifted(inputs))
