@@ -1,6 +1,6 @@
 """The formats that a network can be written in, by name, one file each.
 
-A new format is a file in this folder, or in a package of one's own (see `lth_tf.registry`), that
+A new format is a file in this folder, or in a user's package (see `lth_tf.registry`), that
 registers a `Format`:
 
     from lth_tf.formats.formats import FORMATS, Format
@@ -69,7 +69,7 @@ FORMATS: Registry[Format] = Registry("format", __package__)
 
 
 def check_formats(names: Iterable[str], quantize: str) -> None:
-    """Checks that formats are known, and that one of them can be quantized if that is asked for.
+    """Checks that formats are known, each once, and that one can be quantized if that is asked.
 
     Args:
         names: names of formats.

@@ -36,11 +36,11 @@ def loader(name: str, source: str) -> Callable[[str, int, bool], Logits]:
 
 
 def logits(network: Logits, images: np.ndarray) -> np.ndarray:
-    """Returns a network's logits, [n, classes], of images, [n, height, width, channels].
+    """Returns a network's logits, [n, classes], or other outputs of images or other inputs.
 
     Args:
         network: from images to logits.
-        images: uint8 [n, height, width, channels].
+        images: uint8 [n, height, width, channels]; of a user's network its inputs [n, ...].
     """
     parts = np.split(images, range(_BATCH, len(images), _BATCH))
     return np.concatenate([network(part) for part in parts])
@@ -51,7 +51,7 @@ def median_times(networks: list[Logits], images: np.ndarray) -> list[float]:
 
     Args:
         networks: from images to logits; they take turns.
-        images: uint8 [n, height, width, channels].
+        images: uint8 [n, height, width, channels]; of a user's network its inputs [n, ...].
     """
     for network in networks:
         network(images)

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def export_keras(model: "keras.Model", path: Path) -> None:
-    """Writes a network as a `.keras` file, its layers and weights; it has no custom classes.
+    """Writes a network as a `.keras` file, its layers and weights.
 
-    `tf_keras.models.load_model` reads it. The model takes images with values 0-255, of any number
-    type, and returns logits.
+    `tf_keras.models.load_model` reads it. A network of the paper's takes images with values 0-255,
+    of any number type, returns logits, and has no custom classes.
 
     Args:
         model: the plain model, its weights set, pruned ones zero.

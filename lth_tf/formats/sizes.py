@@ -24,7 +24,9 @@ class Size(NamedTuple):
 def encodings(
     weights: Mapping[str, np.ndarray], masks: Mapping[str, np.ndarray]
 ) -> dict[str, Size]:
-    """Returns what a network's weights take in each way to store them, values in float32.
+    """Returns what a network's weights take in each way to store them.
+
+    Values have the weights' types.
 
     CSR has for each kernel, as a matrix [inputs, outputs], the remaining values, the column of
     each and the end of each row, in the smallest unsigned integers that hold them. A bitmask has

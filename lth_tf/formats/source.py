@@ -15,8 +15,8 @@ class Source:
     """A network that is to be written as files.
 
     Attributes:
-        model: the network, a plain model with its weights set, pruned ones zero. It takes images
-            with values 0-255 and returns logits.
+        model: the network, a plain model with its weights set, pruned ones zero. A network of
+            the paper's takes images with values 0-255 and returns logits.
         make_ticket: makes the object with masks and weights that the format `ticket` saves.
         quantize: how TFLite stores weights, one of `QUANTIZE`; the other formats keep float32.
     """

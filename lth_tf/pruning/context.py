@@ -90,12 +90,19 @@ class Context:
         """A generator at the beginning of the replicate's stream for criteria.
 
         The stream is the same at every level, so that a ranking drawn from it is one for all.
+
+        Raises:
+            UserError: if it is not supplied here.
         """
         return self.make_generator()
 
     @cached_property
     def examples(self) -> Examples:
-        """Training examples (inputs, targets), as many of each class as the criterion says."""
+        """Training examples (inputs, targets), as many of each class as the criterion says.
+
+        Raises:
+            UserError: if it is not supplied here.
+        """
         return self.take_examples()
 
     def gradients(self, temperature: float = 1.0, training: bool = False) -> Arrays:
@@ -106,6 +113,9 @@ class Context:
         Args:
             temperature: what the network's outputs are divided by before the loss.
             training: whether batch normalisation goes by the examples' own statistics.
+
+        Raises:
+            UserError: if it is not supplied here.
         """
         key = (temperature, training)
         if key not in self._gradients:
@@ -124,6 +134,9 @@ class Context:
             vectors: the vector's part for each kernel; zero for those it leaves out.
             temperature: as in `gradients`, of which this is the derivative.
             training: likewise.
+
+        Raises:
+            UserError: if it is not supplied here.
         """
         return self.multiply_hessian(vectors, temperature=temperature, training=training)
 
@@ -133,6 +146,9 @@ class Context:
         The flow is the sum of the network's outputs for an all-ones input, in inference mode, with
         the absolute values of all parameters and statistics, at `masks * weights`. The gradient is
         float64, and of all weights, those that are pruned included; see `lth_tf.pruning.flow`.
+
+        Raises:
+            UserError: if it is not supplied here.
         """
         return self.differentiate_flow()
 

@@ -133,7 +133,7 @@ def _output_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 def rates(found: Iterable[Kernel], recipe: Recipe) -> dict[str, float]:
-    """Returns each kernel's pruning rate: its layer's own, or else its kind's.
+    """Returns each kernel's pruning rate: its layer's, or else that of its kind.
 
     Args:
         found: the network's kernels.
@@ -204,7 +204,7 @@ def _local_name(variable: tf.Variable, outer: keras.layers.Layer) -> str:
 
 
 def _numbered(layer: keras.layers.Layer) -> dict[str, str]:
-    """Returns new names for the layers inside one of a user's own, by their names there.
+    """Returns new names for the layers inside a user's layer, by their names there.
 
     Keras numbers layers without a name through the whole program, so that a copy's have other
     numbers; here they are numbered within their layer. Keras's own layers hand names on.

@@ -1,7 +1,7 @@
 """Prunable weights: which weights of a layer are kernels, whatever the layer is made of.
 
 A layer of a model may hold others: an attention layer its projections, a recurrent layer its cell,
-`TimeDistributed` and `Bidirectional` what they repeat, a layer of one's own anything. A kernel
+`TimeDistributed` and `Bidirectional` what they repeat, a user's layer anything. A kernel
 belongs to the innermost layer that has it, and that layer's class says what it is. A layer that
 follows tfmot's protocol (`PrunableLayer`) says itself which of its weights are pruned.
 """

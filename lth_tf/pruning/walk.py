@@ -13,12 +13,12 @@ Layer = keras.layers.Layer
 
 
 def unwrap(layer: Layer) -> Layer:
-    """Returns the layer inside a pruning wrapper, ours or tfmot's own, or the layer itself."""
+    """Returns the layer inside a pruning wrapper, ours or tfmot's, or the layer itself."""
     return layer.layer if isinstance(layer, PruneLowMagnitude) else layer
 
 
 def is_network(layer: Layer) -> bool:
-    """Says whether a layer is a functional or Sequential model, whose own layers can be seen."""
+    """Says whether a layer is a functional or Sequential model, whose layers can be seen."""
     return isinstance(layer, keras.Model) and getattr(layer, "_is_graph_network", False)
 
 

@@ -3,7 +3,7 @@
 tfmot asks a layer which of its weights are pruned (`get_prunable_weights`); here every layer
 answers with its kernels (`lth_tf.pruning.prunable`), those of the layers inside it among them. So
 one wrapper masks a dense layer, both kernels of a separable convolution, a recurrent layer's cell,
-attention's projections and whatever a layer of one's own holds.
+attention's projections and whatever a user's layer holds.
 
 What the subclass mends:
 
@@ -158,9 +158,9 @@ def _zero_where_pruned(kernel: tf.Variable, mask: tf.Variable) -> tf.Operation:
 
 def _constrain(kernel: tf.Variable, mask: tf.Variable) -> None:
     """Has Keras's optimizers zero the pruned weights: they apply constraints after each update."""
-    own = kernel.constraint or (lambda value: value)
+    constraint = kernel.constraint or (lambda value: value)
     variable = getattr(kernel, "_variable", kernel)
-    variable._constraint = lambda value: tf.math.multiply_no_nan(own(value), mask)
+    variable._constraint = lambda value: tf.math.multiply_no_nan(constraint(value), mask)
 
 
 class MaskedKernel(NamedTuple):
@@ -259,7 +259,7 @@ def masked_kernels(model: keras.Model) -> dict[str, MaskedKernel]:
 
 
 def set_masks(model: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
-    """Sets the masks by kernel name, ones where none is given, and zeroes the pruned weights.
+    """Sets the masks by kernel name, ones where `masks` has none, and zeroes the pruned weights.
 
     Args:
         model: a model with wrapped layers.

@@ -14,7 +14,7 @@ from lth_tf.data.image_data import ImageData, ImageInfo
 from lth_tf.errors import UserError
 from lth_tf.registry import Registry
 
-Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+FourArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Embedded:
 
     name: str
     info: ImageInfo
-    arrays: Callable[[], Arrays]
+    arrays: Callable[[], FourArrays]
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> ImageData:
@@ -57,7 +57,11 @@ class Embedded:
         return self.info
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Returns the mean and deviation of its training images' channels."""
+        """Returns the mean and deviation of its training images' channels.
+
+        Raises:
+            UserError: if its arrays are not of the types and sizes that they must be.
+        """
         return self.load().statistics()
 
 

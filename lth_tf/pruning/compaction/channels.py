@@ -1,4 +1,4 @@
-"""The two kinds of layers, by what they do to the channels of their tensors.
+"""Mixing and channelwise layers, by what they do to the channels of their tensors.
 
 A mixing layer (dense, convolution) computes each output channel from all input channels through
 its kernel. In a channelwise layer each output channel comes from one channel of each input, and
@@ -35,12 +35,24 @@ class Rule(Protocol):
         """Returns the output's constants, from the inputs'."""
 
     def grow(self, inputs: list[Channels], output: Channels, constants: list[Constants]) -> None:
-        """Marks, in place, what must stay because something else stays."""
+        """Marks, in place, what must stay because something else stays.
+
+        Args:
+            inputs: of each input, which channels stay, bool [channels].
+            output: which channels of the output stay, bool [channels].
+            constants: of each input, each channel's constant, float64 [channels]; nan if it varies.
+        """
 
     def shrink(
         self, inputs: list[Channels], output: Channels, constants: list[Constants]
     ) -> Change:
-        """Returns what changes in the layer's configuration, and its weights without the rest."""
+        """Returns what changes in the layer's configuration, and its weights without the rest.
+
+        Args:
+            inputs: of each input, which channels stay, bool [channels].
+            output: which channels of the output stay, bool [channels].
+            constants: of each input, each channel's constant, float64 [channels]; nan if it varies.
+        """
 
 
 class Mixing:
@@ -90,7 +102,7 @@ class Mixing:
         config = {
             self._units: int(output.sum()),
             "use_bias": has_bias,
-            # A function of the user's own cannot be made from its name.
+            # A user's function cannot be made from its name.
             "activation": self._layer.activation,
         }
         return config, weights

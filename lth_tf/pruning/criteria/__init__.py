@@ -35,7 +35,7 @@ class Criterion(abc.ABC):
             initial weights only.
         ranks_initial: whether one that needs a training can rank initial weights as if they were
             final ones, where nothing is trained before (`--strategy=at_init`).
-        steps: prunings that one level's is divided into, each with scores of its own: after step
+        steps: prunings that one level's is divided into, each with new scores: after step
             k of n, `(kept / remaining) ** (k / n)` of what remained is left.
         examples_per_class: examples of each class in `Context.examples`; of targets that are no
             classes, ten times as many in all.

@@ -87,7 +87,11 @@ class Tfds:
         return known
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Returns the published mean and deviation of its channels, else its training images'."""
+        """Returns the published mean and deviation of its channels, else its training images'.
+
+        Raises:
+            UserError: see `lth_tf.data.load`.
+        """
         return _STATISTICS.get(self._name) or self.load().statistics()
 
     def _check_name(self) -> None:

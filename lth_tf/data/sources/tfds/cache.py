@@ -1,7 +1,7 @@
 """A data set's arrays as one safetensors file, so that TFDS need parse a set only once.
 
 The file lies in the folder of the prepared set, DATA_DIR/NAME[/CONFIG]/VERSION, and so goes and
-moves with it. It carries a fingerprint of the prepared set and a checksum of its arrays; a file
+moves with it. It has a fingerprint of the prepared set and a checksum of its arrays; a file
 that fails either test is as good as none. A cached set keeps its version until its folder goes,
 whatever version a newer TFDS would prefer.
 """
