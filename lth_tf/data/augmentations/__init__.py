@@ -1,7 +1,7 @@
 """Augmentations of training images, one file each: pure functions of images and of random draws.
 
 All randomness comes from the draws, which are a function of (stream, iteration), so that a training
-goes on where it stopped. A user's one is named `package.module:function`, a function with an
+goes on where it stopped. A user's is `package.module:function`, a function with an
 attribute `draws`; or it is registered by an installed package (see `lth_tf.registry`).
 """
 
