@@ -1,8 +1,8 @@
 """Networks, found by name: a file here has the builders of one family.
 
 `lth_tf.paper.recipes` has the paper's settings for its six networks; any other has the defaults of
-`Recipe`, and what flags say. A new network is a function in a file here, or in a package of one's
-own (see `lth_tf.registry`), that `--model` calls by its name:
+`Recipe`, and what flags say. A new network is a function in a file here, or in a user's package
+(`lth_tf.registry`), that `--model` calls by its name:
 
     from lth_tf.models import NETWORKS, layers
 
@@ -65,7 +65,7 @@ def build(
             normal ones, the paper's.
 
     Raises:
-        UserError: if there is no network of that name.
+        UserError: if there is no network of that name, or it does not fit into memory.
     """
     make = NETWORKS[name]
     arguments = (image_shape, classes, Initializers(seed, init_stddev), dropout, width, scaling)

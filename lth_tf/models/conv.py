@@ -21,7 +21,10 @@ def conv2(
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
 ) -> "keras.Model":
-    """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
+    """Builds Conv-2: 4,300,992 kernel weights on CIFAR-10.
+
+    The arguments are those of `lth_tf.models.build`.
+    """
     return _conv("conv2", (64,), image_shape, classes, init, dropout, width, scaling)
 
 
@@ -34,7 +37,10 @@ def conv4(
     width: float = 1.0,
     scaling: layers.Scaling = layers.UNIT,
 ) -> "keras.Model":
-    """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10. The arguments are `conv6`'s."""
+    """Builds Conv-4: 2,425,024 kernel weights on CIFAR-10.
+
+    The arguments are those of `lth_tf.models.build`.
+    """
     return _conv("conv4", (64, 128), image_shape, classes, init, dropout, width, scaling)
 
 

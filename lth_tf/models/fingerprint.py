@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import textwrap
+import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +75,11 @@ def _sources(objects: Iterable[Any]) -> Iterator[str]:
         classes = () if inspect.isfunction(each) else type(each).__mro__
         values = [] if inspect.isfunction(each) else list(getattr(each, "__dict__", {}).values())
         functions = [value for value in (each, *values) if inspect.isfunction(value)]
-        found |= {id(own): own for own in (*classes, *functions) if _is_own(own)}
+        found |= {id(one): one for one in (*classes, *functions) if _is_users(one)}
     yield from map(_source, found.values())
 
 
-def _is_own(value: Any) -> bool:
+def _is_users(value: Any) -> bool:
     return value.__module__.split(".")[0] not in (*_LIBRARIES, __name__.split(".")[0])
 
 
@@ -88,11 +89,23 @@ def _source(value: Any) -> str:
     except (OSError, TypeError):  # made by exec, as in some consoles
         members = [value, *vars(value).values()] if inspect.isclass(value) else [value]
         codes = [member.__code__ for member in members if inspect.isfunction(member)]
-        return value.__qualname__ + "".join(code.co_code.hex() for code in codes)
+        return value.__qualname__ + "".join(map(_of_code, codes))
     try:
         return ast.unparse(ast.parse(text))  # without comments
     except SyntaxError:  # a lambda in the middle of something
         return " ".join(text.split())
+
+
+def _of_code(code: types.CodeType) -> str:
+    """Returns what a function does, those inside of it too, but not in what file it stands."""
+
+    def text(value: Any) -> str:
+        if inspect.iscode(value):
+            return _of_code(value)
+        # A set's order is another one in each process.
+        return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
+
+    return " ".join([code.co_code.hex(), *code.co_names, *map(text, code.co_consts)])
 
 
 def _vocabularies(layers: Iterable[Any]) -> Iterator[str]:

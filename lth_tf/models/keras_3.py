@@ -1,7 +1,7 @@
-"""Keras 3 models: rebuilt in tf_keras, which tfmot needs, and tickets given back in Keras 3.
+"""Keras 3 models: rebuilt in tf_keras, which tfmot needs, and tickets returned in Keras 3.
 
 A layer is made anew from its configuration, as the class of the same name in the other library, and
-its weights are carried over; an operation such as `x + y` is looked up in a table. What has no
+its weights are copied; an operation such as `x + y` is looked up in a table. What has no
 counterpart is refused by its name. Whether both networks answer alike is checked on examples.
 """
 
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, shortened
 
 TOLERANCE = 1e-5  # of the largest output
 
-# Keys of configurations that one library has and the other needs not know: where noise comes from,
-# what a layer is fastest with, and what it has found out when it was built.
+# Keys of configurations that one library has and the other needs not know: where random
+# numbers come from, what a layer is fastest with, and what it has found out when it was built.
 _NEEDLESS = {
     *("seed", "implementation", "time_major", "batch_input_shape", "query_shape", "key_shape"),
     *("value_shape", "zero_output_for_mask", "dynamic", "quantization_config", "flash_attention"),
@@ -67,12 +67,12 @@ def from_keras_3(model: Any, what: str) -> Any:
         )
     rebuilding = _Rebuilding(keras_3, keras, _tensorflow_operation, what)
     rebuilt = rebuilding.model(model)
-    rebuilding.carry()
+    rebuilding.copy_weights()
     if getattr(model, "compiled", False):
         rebuilt.compile(_scaling(model), **_objective(model, what))
 
     def with_weights() -> Any:
-        rebuilding.carry(back=True)
+        rebuilding.copy_weights(back=True)
         return model
 
     rebuilt.keras_3 = with_weights
@@ -84,7 +84,7 @@ def to_keras_3(model: Any) -> Any:
 
     Args:
         model: a plain functional or Sequential model; where it was rebuilt from a Keras 3 model,
-            that one is given back.
+            that one is returned.
 
     Raises:
         UserError: if it has no counterpart, or answers otherwise; names the layer.
@@ -96,7 +96,7 @@ def to_keras_3(model: Any) -> Any:
         return model.keras_3()
     rebuilding = _Rebuilding(keras, keras_3, _keras_3_operation, f"model {model.name}")
     rebuilt = rebuilding.model(model)
-    rebuilding.carry()
+    rebuilding.copy_weights()
     compare(model, rebuilt, _some_inputs(model), f"model {model.name}")
     return rebuilt
 
@@ -148,7 +148,8 @@ def _difference(model: Any, keras_3_model: Any, inputs: Any) -> float:
         (np.asarray(one, np.float64), np.asarray(keras_3.ops.convert_to_numpy(other), np.float64))
         for one, other in zip(ours, theirs, strict=True)
     ]
-    return max(float(np.abs(a - b).max() / (np.abs(b).max() or 1)) for a, b in pairs)
+    # NumPy's maximum is not a number if one of them is not.
+    return float(np.max([np.abs(a - b).max() / (np.abs(b).max() or 1) for a, b in pairs]))
 
 
 def _some_inputs(model: Any) -> list[np.ndarray]:
@@ -188,7 +189,7 @@ class _Rebuilding:
         self._layers: dict[int, tuple[Any, Any]] = {}
 
     def model(self, model: Any) -> Any:
-        """Rebuilds a functional or Sequential model; its weights are still other ones."""
+        """Rebuilds a functional or Sequential model; its weights are not copied yet."""
         import tensorflow as tf
 
         made: dict[tuple[int, int], list[Any]] = {}
@@ -205,11 +206,13 @@ class _Rebuilding:
             if (id(operation), index) not in made:
                 args, kwargs = self._arguments(operation._inbound_nodes[index])
                 args, kwargs = tf.nest.map_structure(tensor, (args, kwargs))
-                outputs = self._callable(operation)(*args, **kwargs)
-                made[id(operation), index] = tf.nest.flatten(outputs)
+                made[id(operation), index] = tf.nest.flatten(self._call(operation, args, kwargs))
             return made[id(operation), index][place]
 
         whole = getattr(model, "_functional", model)  # a Sequential's, in Keras 3
+        # From the inputs on, not back from the outputs: models are deeper than Python recurses.
+        for _, nodes in sorted(whole._nodes_by_depth.items(), reverse=True):
+            tf.nest.map_structure(tensor, [node.outputs for node in nodes])
         form = "_{}_struct" if hasattr(whole, "_inputs_struct") else "_nested_{}"
         inputs, outputs = (getattr(whole, form.format(name)) for name in ("inputs", "outputs"))
         return self._target.Model(
@@ -218,8 +221,16 @@ class _Rebuilding:
             name=model.name,
         )
 
-    def carry(self, back: bool = False) -> None:
-        """Carries the layers' weights over.
+    def _call(self, old: Any, args: tuple, kwargs: dict) -> Any:
+        """Calls the target's counterpart of a layer, a model or an operation."""
+        new = self._callable(old)
+        try:
+            return new(*args, **kwargs)
+        except Exception as error:  # whatever a library, or a Lambda's function, raises
+            raise self._refusal(old, shortened(" ".join(str(error).split()), 200)) from error
+
+    def copy_weights(self, back: bool = False) -> None:
+        """Copies the layers' weights.
 
         Args:
             back: whether from the target's to the source's.
@@ -235,9 +246,11 @@ class _Rebuilding:
             if type(old).__name__ == "Normalization" and len(weights) != len(new.weights):
                 # tf_keras counts the examples that it was adapted to as well.
                 weights = weights[:2] if len(weights) > 2 else [*weights, np.int64(1)]
-            there, here = ([tuple(np.shape(w)) for w in each] for each in (weights, new.weights))
-            if there != here:
-                raise self._refusal(pair[0], f"has weights {there} there and {here} here")
+            found, wanted = ([tuple(np.shape(w)) for w in each] for each in (weights, new.weights))
+            if found != wanted:
+                first, second = (_library(type(each).__module__) for each in (old, new))
+                reason = f"has weights {found} in {first} and {wanted} in {second}"
+                raise self._refusal(pair[0], reason)
             new.set_weights(weights)
             if hasattr(new, "finalize_state"):
                 new.finalize_state()
@@ -269,12 +282,11 @@ class _Rebuilding:
     def _layer(self, old: Any) -> Any:
         name, of = type(old).__name__, type(old).__module__.split(".")[0]
         found = getattr(self._target.layers, name, None)
-        if not isinstance(old, self._source.layers.Layer) or of != self._source.__name__:
-            raise self._refusal(old, "has no counterpart there")
+        known = isinstance(old, self._source.layers.Layer) and of == self._source.__name__
+        if not known or found is None:
+            raise self._refusal(old, "has no counterpart")
         if name == "Lambda":
             return found(old.function, name=old.name)
-        if found is None:
-            raise self._refusal(old, "has no counterpart there")
         config = self._config(type(old), found, old.get_config(), old)
         if str(config.get("dtype")) == "float32":
             del config["dtype"]  # the target's own default counts
@@ -293,7 +305,7 @@ class _Rebuilding:
             if name in known:
                 found[name] = self._value(value, layer)
             elif key not in _NEEDLESS and value not in (None, False, defaults.get(key)):
-                raise self._refusal(layer, f"has {key}={value}, which is not known there")
+                raise self._refusal(layer, f"has {key}={value}, which has no counterpart")
         if old.__name__ == "BatchNormalization" and not isinstance(found["axis"], int):
             (found["axis"],) = found["axis"]
         return found
@@ -314,16 +326,20 @@ class _Rebuilding:
             for library in (self._source, self._target)
         )
         if old is None or new is None:
-            raise self._refusal(layer, f"has a {name}, which has no counterpart there")
+            raise self._refusal(layer, f"has a {name}, which has no counterpart")
         config = self._config(old, new, value["config"], layer)
         return {"module": module, "class_name": name, "config": config, "registered_name": None}
 
     def _refusal(self, old: Any, reason: str) -> UserError:
-        there = "tf_keras" if self._target.__name__ == "tf_keras" else "Keras 3"
         return UserError(
-            f"{self._what}: layer {old.name} ({type(old).__name__}) cannot be rebuilt in {there}: "
-            f"{reason}"
+            f"{self._what}: layer {old.name} ({type(old).__name__}) cannot be rebuilt in "
+            f"{_library(self._target.__name__)}: {reason}"
         )
+
+
+def _library(module: str) -> str:
+    """Returns the library that a module is of, for messages."""
+    return "tf_keras" if module.split(".")[0] == "tf_keras" else "Keras 3"
 
 
 def _parameters(kind: type) -> dict[str, Any]:
@@ -367,15 +383,13 @@ def _judge(value: Any, what: str) -> Any:
         return {key: _judge(each, what) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_judge(each, what) for each in value]
-    kinds = {keras_3.losses.Loss: keras.losses, keras_3.metrics.Metric: keras.metrics}
-    for kind, there in kinds.items():
-        if isinstance(value, kind):
+    places = {keras_3.losses.Loss: keras.losses, keras_3.metrics.Metric: keras.metrics}
+    for base, there in places.items():
+        if isinstance(value, base):
             found = getattr(there, type(value).__name__, None)
             if found is None or type(value).__module__.split(".")[0] != "keras":
                 break
-            known = _parameters(found)
-            config = {k: v for k, v in value.get_config().items() if k in known and k != "dtype"}
-            return found.from_config(config)
+            return _made_anew(value, found, what)
     else:
         if getattr(value, "__module__", "").split(".")[0] != "keras":
             return value
@@ -386,6 +400,26 @@ def _judge(value: Any, what: str) -> Any:
         f"{what}: its {getattr(value, 'name', type(value).__name__)} has no counterpart in "
         "tf_keras; compile it with one of Keras's own, or with a function"
     )
+
+
+def _made_anew(value: Any, new: type, what: str) -> Any:
+    """Returns a loss or metric as one of its counterpart's class, from its configuration."""
+    known, defaults = _parameters(new), _parameters(type(value))
+    # A configuration of Keras 3's leaves some arguments out: Huber's delta, an axis.
+    config = {**getattr(value, "_fn_kwargs", {}), **value.get_config()}
+    config.pop("dtype", None)
+    for key, each in config.items():
+        needed = each is not None and each is not False and each != defaults.get(key)
+        if needed and key not in known:
+            raise UserError(
+                f"{what}: its {value.name} has {key}={each}, which has no counterpart in tf_keras; "
+                "compile it without"
+            )
+    try:
+        return new.from_config({key: each for key, each in config.items() if key in known})
+    except (TypeError, ValueError) as error:
+        reason = shortened(" ".join(str(error).split()), 200)
+        raise UserError(f"{what}: its {value.name} is refused by tf_keras: {reason}") from error
 
 
 def _tensorflow_operation(operation: Any) -> Callable[..., Any] | None:

@@ -20,8 +20,8 @@ class Scaling:
     """How the first layer scales images: (values / 255 - mean) / deviation, by channel.
 
     Attributes:
-        mean: each channel's, of values in [0, 1]; empty for 0.
-        deviation: likewise; empty for 1.
+        mean: each channel's, of values in [0, 1].
+        deviation: likewise. Both are empty for 0 and 1.
     """
 
     mean: tuple[float, ...] = ()
@@ -41,6 +41,12 @@ class Initializers:
     """
 
     def __init__(self, seed: int, stddev: float = 0.0) -> None:
+        """Makes them.
+
+        Args:
+            seed: the network's.
+            stddev: standard deviation of all kernels; 0 for Glorot normal ones.
+        """
         self._seed = seed
         self._stddev = stddev
 

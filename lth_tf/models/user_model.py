@@ -64,7 +64,9 @@ def _check(model: Any, what: str) -> None:
     import tf_keras as keras
 
     if not isinstance(model, keras.Model):
-        raise UserError(f"{what}: must return a tf_keras model, not a {type(model).__name__}")
+        raise UserError(
+            f"{what}: must return a tf_keras or Keras 3 model, not a {type(model).__name__}"
+        )
     if not getattr(model, "_is_graph_network", False):
         raise UserError(
             f"{what}: returns a subclassed model or one without an input shape, whose layers "

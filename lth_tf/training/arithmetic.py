@@ -31,8 +31,8 @@ def multiply_adds(model: keras.Model) -> dict[str, int]:
 def _positions(layer: keras.layers.Layer, kernel: Kernel) -> int:
     """Returns how often a layer's kernel is applied to one example; axes of any length count 1.
 
-    A kernel inside of a layer of one's own is taken to be applied at each position of that one's
-    output.
+    A kernel inside of a user's layer is taken to be applied at each position of that one's output,
+    a recurrent one at each of its input.
     """
     if kernel.kind == "embedding":  # looked up, not multiplied
         return 0
@@ -42,7 +42,9 @@ def _positions(layer: keras.layers.Layer, kernel: Kernel) -> int:
     for node in range(len(layer.inbound_nodes)):
         inputs, outputs = layer.get_input_shape_at(node), layer.get_output_shape_at(node)
         shape = _first(inputs if transposed else outputs)[1:-1]
-        if recurrent:  # once for each time step, and each place of a convolution
+        if recurrent and not hasattr(layer, "return_sequences"):  # inside of another layer
+            shape = _first(inputs)[1:-1]
+        elif recurrent:  # once for each time step, and each place of a convolution
             steps = _first(inputs)[1]
             shape = (steps, *shape[1 if layer.return_sequences else 0 :])
         found += math.prod(length or 1 for length in shape)
@@ -131,13 +133,8 @@ class TrainingWork:
 
 
 def training_operations(model: keras.Model) -> int:
-    """Returns the float operations that one image takes in training: multiplies and adds.
-
-    Forward, backward to the weights and backward to the inputs take the same; the first layer
-    needs no gradient of its inputs, the images.
-    """
-    by_kernel = list(multiply_adds(model).values())
-    return 6 * sum(by_kernel) - 2 * by_kernel[0]
+    """Returns the float operations that one example takes in training: multiplies and adds."""
+    return round(2 * TrainingWork(multiply_adds(model), trains_weights=True).at({}))
 
 
 def multiply_rate() -> float:

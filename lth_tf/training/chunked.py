@@ -24,13 +24,19 @@ from lth_tf.training.random_layers import (
     random_layers,
     randomness_of,
 )
-from lth_tf.training.scores import Scores
+from lth_tf.training.scores import Scores, whole
 
 
 class Examples:
     """A data set's inputs and targets on the device, arrays or structures of arrays."""
 
     def __init__(self, inputs: Any, targets: Any) -> None:
+        """Puts the data set on the device.
+
+        Args:
+            inputs: an array or structure of arrays, each [n, ...].
+            targets: likewise.
+        """
         # Variables, not constants: a constant this large would be compiled into the program.
         self._arrays = tf.nest.map_structure(
             lambda array: tf.Variable(array, trainable=False, name="examples"), (inputs, targets)
@@ -157,7 +163,7 @@ class ChunkedModel(keras.Model):
         return self._on_batch(self.train_step, chunk, examples, i)["loss"]
 
     def _on_batch(self, step: Callable, chunk: dict, examples: tuple[Any, Any], i: Any) -> Any:
-        """Runs a step on an iteration's batch, augmented and with its noise."""
+        """Runs a step on an iteration's batch, augmented and with its draws."""
         inputs, targets = tf.nest.map_structure(lambda array: array[i], examples)
         iteration = chunk["first"][0] + i
         draw = functools.partial(self._draw, chunk["position"], iteration)
@@ -172,7 +178,7 @@ class ChunkedModel(keras.Model):
 
         Args:
             order: the training's order.
-            iteration: whose batch, augmentation and noise it is of.
+            iteration: whose batch, augmentation and draws it is of.
         """
         strategy = self.distribute_strategy
         chunks = order.dataset(iteration, [iteration + 1])
@@ -191,7 +197,7 @@ class ChunkedModel(keras.Model):
             pairs = zip(self.trainable_variables, gradients, strict=True)
             by_variable = {variable.ref(): gradient for variable, gradient in pairs}
             there = masked_kernels(self).items()
-            return {name: _whole(by_variable[kernel.ref()], kernel) for name, (kernel, _) in there}
+            return {name: whole(by_variable[kernel.ref()], kernel) for name, (kernel, _) in there}
 
         strategy = self.distribute_strategy
         shares = strategy.run(
@@ -211,23 +217,19 @@ class ChunkedModel(keras.Model):
             return drawn
         return tf.gather(drawn, position)
 
-    def _decayed(self, gradient: tf.Tensor, variable: tf.Variable) -> tf.Tensor:
-        if not self._weight_decay or variable.ref() not in self._kernels:
+    def _decayed(self, gradient: tf.Tensor | None, variable: tf.Variable) -> tf.Tensor | None:
+        # What the loss does not depend on is not updated.
+        if gradient is None or not self._weight_decay or variable.ref() not in self._kernels:
             return gradient
         # The optimizer adds up the replicas' gradients, so each contributes its share.
         share = self._weight_decay / self.distribute_strategy.num_replicas_in_sync
         return gradient + share * tf.convert_to_tensor(variable)
 
 
-def _whole(gradient: Any, kernel: tf.Variable) -> tf.Tensor:
-    """Returns a gradient as an array; an embedding's has only the rows that were looked up."""
-    return tf.zeros_like(kernel) if gradient is None else tf.convert_to_tensor(gradient)
-
-
 def chunked_copy(
     model: keras.Model, replicas: int, names: Container[str] | None = None
 ) -> ChunkedModel:
-    """Copies a functional or Sequential model for training: kernels masked, noise stateless.
+    """Copies a functional or Sequential model for training: kernels masked, draws stateless.
 
     Args:
         model: the plain model.
@@ -235,7 +237,7 @@ def chunked_copy(
         names: the kernels that are masked; all but embeddings by default.
 
     Raises:
-        UserError: if a layer cannot be copied, or its noise not shared among devices.
+        UserError: if a layer cannot be copied, or its draws not shared among devices.
     """
     # The loop applies masks before each call and after the last update: more would take time.
     mask = masking(model, names, after_updates=False)

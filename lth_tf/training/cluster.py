@@ -45,11 +45,11 @@ class Cluster:
     """The workers of a training.
 
     Attributes:
-        own: the address of this one.
+        address: this one's.
         others: those of the others.
     """
 
-    own: str
+    address: str
     others: Sequence[str]
 
     def wait_for_workers(self, seconds: float = _WAIT) -> None:
@@ -63,7 +63,7 @@ class Cluster:
         """
         end = time.monotonic() + seconds
         silent = dict.fromkeys(self.others, "no answer")
-        with _listening(self.own):
+        with _listening(self.address):
             for address in self.others:  # side by side: an unknown name may take long to be refused
                 threading.Thread(target=_try, args=(address, silent, end), daemon=True).start()
             while silent and time.monotonic() < end:
@@ -105,8 +105,8 @@ def read_cluster() -> Cluster:
         raise UserError(f"{_WANTED}there is no {shortened(task, 40)} {index} among {known}")
     if len(addresses) < 2:
         raise UserError(f"{_WANTED}has one worker; use --distribution=mirrored or none")
-    own = cluster[task][index]
-    return Cluster(own, [address for address in addresses if address != own])
+    this = cluster[task][index]
+    return Cluster(this, [address for address in addresses if address != this])
 
 
 @contextlib.contextmanager

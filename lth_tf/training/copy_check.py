@@ -193,7 +193,7 @@ def _output_of(model: keras.Model, layer: keras.layers.Layer, inputs: Any, train
 
 @contextlib.contextmanager
 def _same_randomness(model: keras.Model, copy: keras.Model) -> Iterator[None]:
-    """Gives a model's random layers the noise of its copy's, whose dropout does nothing here."""
+    """Gives a model's random layers the draws of its copy's, whose dropout does nothing here."""
     with contextlib.ExitStack() as restored:
         for place, (layer, copied) in enumerate(
             zip(random_layers(model), random_layers(copy), strict=True)

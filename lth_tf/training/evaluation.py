@@ -19,6 +19,8 @@ from lth_tf.training.objective import build_metrics, judging_metric
 # Values at a time, of inputs or of all layers, whichever lets more examples through: memory is in
 # proportion, and larger pieces than these are no faster.
 _INPUTS, _LAYERS = 400_000, 40_000_000
+# Values of all layers at a time that are too many, however few the inputs are.
+_MOST = 10 * _LAYERS
 
 
 def inference(model: keras.Model) -> Callable[[Any], Any]:
@@ -40,7 +42,7 @@ def inference(model: keras.Model) -> Callable[[Any], Any]:
         size = _at_a_time(model, sum(math.prod(array.shape[1:]) for array in arrays))
         # One program for pieces of all sizes.
         answer = compiled.get_concrete_function(tf.nest.map_structure(_any_number, inputs))
-        starts = range(0, len(arrays[0]), size)
+        starts = range(0, max(len(arrays[0]), 1), size)
         pieces = [answer(_piece(inputs, slice(start, start + size))) for start in starts]
         return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *pieces)
 
@@ -182,12 +184,8 @@ class Evaluator:
             )
         values = sum(math.prod(array.shape) for array in tf.nest.flatten(inputs))
         size = _at_a_time(model, values // self._count)
-        steps = _steps(self._count, replicas, size)
-        pieces = steps * replicas
-        # Where they are not of one size, each replica has part of the last piece.
-        left = replicas if self._count % pieces else 0
-        share = (self._count - left) // pieces
-        ends = pieces * share
+        steps, share = _shares(self._count, replicas, size)
+        ends = steps * replicas * share
 
         def grid(array: tf.Tensor) -> tf.Tensor:
             return tf.reshape(array[:ends], [steps, replicas, share, *array.shape[1:]])
@@ -228,15 +226,30 @@ def _length(arrays: Any) -> tf.Tensor:
 
 def _at_a_time(model: keras.Model, values: int) -> int:
     """Returns how many examples go through a model at a time, of so many input values each."""
-    by_layers = _LAYERS // (layer_values(model) or math.inf)
-    return max(1, _INPUTS // max(values, 1), int(by_layers))
+    found, of_layers = _INPUTS // max(values, 1), layer_values(model)
+    if of_layers is not None:
+        found = min(max(found, _LAYERS // of_layers), _MOST // of_layers)
+    return max(1, found)
 
 
-def _steps(count: int, replicas: int, size: int) -> int:
-    """Returns in how many steps examples are evaluated, if possible in pieces of one size."""
+def _shares(count: int, replicas: int, size: int) -> tuple[int, int]:
+    """Returns in how many steps examples are evaluated, and how many on each replica.
+
+    If possible these are all; otherwise each replica has part of what remains, at most one example
+    more than in a step.
+
+    Args:
+        count: the examples, as many as replicas at least.
+        replicas: devices that share them.
+        size: how many of them go at a time.
+    """
     least = min(-(-count // size), count // replicas)
     whole = (n for n in range(least, 2 * least) if count % (n * replicas) == 0)
-    return next(whole, least)
+    steps = next(whole, least)
+    share = -(-count // (steps * replicas))
+    if count % (steps * replicas):
+        steps = (count - replicas) // (share * replicas)
+    return steps, share
 
 
 def _row(array: tf.Tensor, replica: int, replicas: int) -> tf.Tensor:

@@ -265,8 +265,8 @@ def _check_compared(name: str, model: keras.Model, outputs: Any, targets: Any) -
             if metric is None or target is None:
                 continue
             function = getattr(metric, "_fn", None)
-            own = getattr(function, "__module__", "").startswith("tf_keras")
-            kind = getattr(function, "__name__", "") if own else type(metric).__name__
+            of_keras = getattr(function, "__module__", "").startswith("tf_keras")
+            kind = getattr(function, "__name__", "") if of_keras else type(metric).__name__
             if kind in _OF_ONE_SHAPE and not _alike(output, target):
                 raise UserError(
                     f"{name}: its targets must have the shape of the model's output, "

@@ -40,7 +40,11 @@ class CheckInvariants(keras.callbacks.Callback):
         self._masks = masks
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Checks that the ticket equals mask * theta to the bit."""
+        """Checks that the ticket equals mask * theta to the bit.
+
+        Raises:
+            InvariantError: if it does not.
+        """
         if not self._from_start:
             return
         for name, variable in named_weights(self.model).items():
@@ -51,7 +55,11 @@ class CheckInvariants(keras.callbacks.Callback):
                 raise InvariantError(f"{name}: does not start from mask * theta")
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Checks that the masks are as they were set, and pruned weights exactly zero."""
+        """Checks that the masks are as they were set, and pruned weights exactly zero.
+
+        Raises:
+            InvariantError: if they are not, or a weight was trained where only masks are.
+        """
         masks, expected = get_masks(self.model), self._masks()
         for name, variable in named_weights(self.model).items():
             if name in expected:
@@ -99,8 +107,15 @@ def check_update(
     }[promise]
     for name, old in before.items():
         new = after[name]
-        if new.dtype != bool or new.shape != old.shape or not holds(old, new):
-            raise InvariantError(f"{name}: masks must {promise}, but an update broke this")
+        if new.dtype != bool or new.shape != old.shape:
+            raise InvariantError(
+                f"{name}: an update must return boolean masks of shape {old.shape}, found "
+                f"{new.dtype} {new.shape}"
+            )
+        if not holds(old, new):
+            raise InvariantError(
+                f"{name}: an update broke its schedule's promise, that masks {promise}"
+            )
 
 
 def check_pruned(

@@ -40,7 +40,7 @@ class Keeping:
 
     @property
     def kept(self) -> dict[str, Arrays]:
-        """Arrays by the name that they are kept under, and their own."""
+        """The arrays, by what they are kept as and then by weight."""
         drawn = {"early_bird": self._search.arrays} if self._search else {}
         return {**self._keep_weights.kept, **drawn}
 

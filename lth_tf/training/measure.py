@@ -90,13 +90,14 @@ class Measure(keras.callbacks.Callback):
         validation: Evaluator,
         test: Evaluator,
         training: Evaluator,
-        start: int,
+        first: int,
         ends: list[int],
         marks: tuple[int, ...],
         counts_from: int,
         density: Callable[[], float],
         multiply_adds: Callable[[], float],
         on_row: Callable[[MetricsRow], None],
+        rate: str = "--learning_rate",
     ) -> None:
         """Makes the callback.
 
@@ -104,13 +105,14 @@ class Measure(keras.callbacks.Callback):
             validation: evaluates the validation examples.
             test: evaluates the test examples.
             training: evaluates the sample of training examples.
-            start: the iteration that the training starts from.
+            first: the iteration that the training starts from.
             ends: the iterations at which its chunks end; the last is the training's end.
             marks: iterations whose test accuracy is recorded, besides the first and the last.
             counts_from: the iteration from which on the masks are the level's.
             density: returns the density at work.
             multiply_adds: returns what a training step takes for one example at the masks at work.
             on_row: is called with each evaluation.
+            rate: the flag of the learning rate, for messages.
         """
         super().__init__()
         self.rows: list[MetricsRow] = []
@@ -119,13 +121,14 @@ class Measure(keras.callbacks.Callback):
         self._validation = validation
         self._test = test
         self._training = training
-        self._start = start
+        self._first = first
         self._ends = ends
-        self._tested = {*(i for i in (start, *marks) if i >= counts_from), ends[-1]}
+        self._tested = {*(i for i in (first, *marks) if i >= counts_from), ends[-1]}
         self._counts_from = counts_from
         self._density = density
         self._multiply_adds = multiply_adds
         self._on_row = on_row
+        self._rate = rate
 
     def go_on(self, rows: list[MetricsRow], best: int, best_weights: dict[str, np.ndarray]) -> None:
         """Takes over what was measured before the training was interrupted.
@@ -140,21 +143,33 @@ class Measure(keras.callbacks.Callback):
             self._on_row(row)
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Evaluates the network as it is before training."""
+        """Evaluates the network as it is before training.
+
+        Raises:
+            DivergedError: if its loss is not finite.
+        """
         if not self.rows:
-            self._evaluate(self._start, None)
+            self._evaluate(self._first, None)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Evaluates at the end of a chunk."""
+        """Evaluates at the end of a chunk.
+
+        Raises:
+            DivergedError: if a loss is not finite.
+        """
         self._evaluate(self._ends[batch], float(logs["loss"]))
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Evaluates test and training examples at early stopping, the latter at the end too."""
+        """Evaluates test and training examples at early stopping, the latter at the end too.
+
+        Raises:
+            DivergedError: if a weight is not finite.
+        """
         row = self.rows[self.best]
         last = snapshot(self.model)
         # The loss can be finite all the same: a ReLU may make 0 of what is not a number.
         if not all(np.isfinite(weight).all() for weight in last.values()):
-            raise _diverged("a weight is not finite", self._ends[-1])
+            raise self._diverged("a weight is not finite", self._ends[-1])
         self.rows[-1].train_accuracy = self._training()[1]
         if row is not self.rows[-1]:
             # Its masks may have been others: what they pruned is zero in its weights.
@@ -170,13 +185,13 @@ class Measure(keras.callbacks.Callback):
     def _evaluate(self, iteration: int, train_loss: float | None) -> None:
         loss, accuracy = self._validation()
         optimizer = self.model.optimizer
-        last = int(optimizer.iterations.numpy()) - (iteration > self._start)
+        last = int(optimizer.iterations.numpy()) - (iteration > self._first)
         rate = float(schedule_of(optimizer)(last))
         row = MetricsRow(iteration, train_loss, loss, accuracy, rate)
         row.density, row.multiply_adds = self._density(), self._multiply_adds()
         for name, value in (("training", train_loss), ("validation", loss)):
             if value is not None and not math.isfinite(value):
-                raise _diverged(f"the {name} loss is {value}", iteration)
+                raise self._diverged(f"the {name} loss is {value}", iteration)
         if iteration in self._tested:
             row.test_accuracy = self._test()[1]
         self.rows.append(row)
@@ -192,9 +207,12 @@ class Measure(keras.callbacks.Callback):
         first = best is row or best.iteration < self._counts_from
         return first or row.validation_loss < best.validation_loss
 
-
-def _diverged(what: str, iteration: int) -> DivergedError:
-    return DivergedError(
-        f"{what} at iteration {iteration}; the usual cause is too high a learning rate "
-        "(--learning_rate, --warmup) or --precision=mixed_float16"
-    )
+    def _diverged(self, what: str, iteration: int) -> DivergedError:
+        trained, cause = "", f"too high a learning rate ({self._rate}, --warmup)"
+        if iteration == self._first:
+            trained = ", before any training"
+            cause = "initial weights or inputs that are too large,"
+        return DivergedError(
+            f"{what} at iteration {iteration}{trained}; the usual cause is {cause} or "
+            "--precision=mixed_float16"
+        )

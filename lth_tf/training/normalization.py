@@ -25,15 +25,17 @@ class GlobalBatchNormalization(keras.layers.BatchNormalization):
     def __init__(self, **kwargs: Any) -> None:
         """Makes the layer; the arguments are those of Keras's."""
         super().__init__(**{**kwargs, "synchronized": True, "fused": None})
-        # Each thread's own: tf.distribute traces replicas in threads that take turns.
+        # One for each thread: tf.distribute traces replicas in threads that take turns.
         self._correction = threading.local()
 
     def call(self, inputs: tf.Tensor, training: Any = None, mask: Any = None) -> tf.Tensor:
         """Normalises the inputs by the statistics of all devices' parts of the batch."""
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        values = tf.cast(tf.size(inputs) // inputs.shape[-1] * replicas, tf.float32)
-        # Keras's fused one is for images.
-        self._correction.factor = values / (values - 1) if len(inputs.shape) == 4 else 1.0
+        rank, axis = len(inputs.shape), self.axis[0]
+        values = tf.cast(tf.size(inputs) // inputs.shape[axis] * replicas, tf.float32)
+        # Where Keras has a fused one: for images and volumes, channels first or last.
+        fused = rank in (4, 5) and axis in (1, rank - 1)
+        self._correction.factor = values / (values - 1) if fused else 1.0
         return super().call(inputs, training=training, mask=mask)
 
     def _assign_moving_average(self, variable: tf.Variable, value: tf.Tensor, *args: Any) -> Any:
@@ -60,7 +62,8 @@ def recompute_statistics(model: keras.Model, inputs: Any) -> None:
     layers = _normalizations(model)
     arrays = tf.nest.flatten(inputs)
     values = sum(math.prod(array.shape) for array in arrays)
-    batches = np.array_split(np.arange(len(arrays[0])), -(-values // _VALUES))
+    count = len(arrays[0])
+    batches = np.array_split(np.arange(count), min(count, -(-values // _VALUES)))
     with contextlib.ExitStack() as restored:
         for layer in layers:
             restored.callback(setattr, layer, "momentum", layer.momentum)

@@ -17,7 +17,7 @@ from lth_tf.metric import Metric, known_direction
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What `Model.compile` is given besides the optimizer.
+    """What `Model.compile` takes besides the optimizer.
 
     Attributes:
         loss: a loss, or a structure of losses for the outputs.
@@ -59,8 +59,9 @@ class Objective:
 
     def describe(self) -> str:
         """Returns the loss and the metrics as a text that differs where they differ."""
-        metrics = self.metrics or self.weighted_metrics
-        parts = (self.loss, metrics, self.loss_weights)
+        parts = (self.loss, self.metrics or self.weighted_metrics, self.loss_weights)
+        if self.metrics and self.weighted_metrics:
+            parts += (self.weighted_metrics,)
         return json.dumps(tf.nest.map_structure(_name, parts), sort_keys=True)
 
     def metric(
@@ -121,7 +122,7 @@ def judging_metric(model: keras.Model, name: str) -> keras.metrics.Metric | None
     metrics = model.compiled_metrics.metrics
     if not metrics or name == "loss":
         return None
-    # Runs of before metrics had their outputs' names have the first.
+    # Runs older than metrics named by output were judged by the first.
     return next((metric for metric in metrics if metric.name == name), metrics[0])
 
 
@@ -135,7 +136,7 @@ def objective_of(model: keras.Model) -> Objective:
     Raises:
         UserError: if a loss does not average over the examples.
     """
-    # Keras keeps what `compile` was given, as it was given, here only.
+    # Keras keeps the arguments of `compile`, as they were, here only.
     config = getattr(model, "_compile_config", None)
     if config is None:
         return CLASSIFICATION

@@ -71,7 +71,12 @@ class Adam(keras.optimizers.Adam):
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Updates one variable by its gradient."""
+        """Updates one variable by its gradient.
+
+        Args:
+            gradient: of the variable's shape.
+            variable: one of those that the optimizer was built for.
+        """
         place = self._index_dict[self._var_key(variable)]
         step = tf.cast(self.iterations + 1, variable.dtype)
         beta_1, beta_2 = (tf.cast(b, variable.dtype) for b in (self.beta_1, self.beta_2))
@@ -98,7 +103,12 @@ class Momentum(keras.optimizers.SGD):
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        """Updates one variable by its gradient."""
+        """Updates one variable by its gradient.
+
+        Args:
+            gradient: of the variable's shape.
+            variable: one of those that the optimizer was built for.
+        """
         velocity = self.momentums[self._index_dict[self._var_key(variable)]]
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,

@@ -42,6 +42,11 @@ class ProcessGroup:
     """
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
+        """Finds this worker's place.
+
+        Args:
+            strategy: the devices of all workers.
+        """
         self._strategy = strategy
         resolver = strategy.cluster_resolver
         self.size, self.index = 1, 0

@@ -1,6 +1,6 @@
-"""Layers that draw random numbers, copied so that their noise is a function of (stream, iteration).
+"""Layers that draw random numbers, copied so that draws are a function of (stream, iteration).
 
-A training that goes on from a checkpoint then has the noise that it would have had.
+A training that goes on from a checkpoint then has the draws that it would have had.
 """
 
 import contextlib
@@ -18,17 +18,17 @@ RandomLayer = keras.__internal__.layers.BaseRandomLayer
 
 
 class StatelessDropout(keras.layers.Dropout):
-    """Dropout whose noise is a function of (stream, iteration), not of what was drawn before.
+    """Dropout whose draws are a function of (stream, iteration), not of what was drawn before.
 
     Attributes:
         current: has, while a training loop traces an iteration, `draw`: a function that draws
-            uniform numbers for some inputs.
+            uniform numbers for some inputs; and `error`, if it cannot.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Makes the layer; the arguments are those of Keras's."""
         super().__init__(*args, **kwargs)
-        # Each thread's own: tf.distribute traces replicas in threads that take turns.
+        # One for each thread: tf.distribute traces replicas in threads that take turns.
         self.current = threading.local()
 
     def call(self, inputs: tf.Tensor, training: Any = None) -> tf.Tensor:
@@ -41,25 +41,35 @@ class StatelessDropout(keras.layers.Dropout):
         return tf.where(kept, scaled, tf.zeros_like(scaled))
 
     def set_draw(self, draw: Callable[..., tf.Tensor], key: tf.Tensor) -> None:
-        """Gives the layer the noise of one iteration, other noise for each time that it is called.
+        """Gives the layer the draws of one iteration, others for each time that it is called.
 
         Args:
             draw: draws uniform numbers for a key and a shape, without the batch axis.
-            key: key of the layer's noise.
+            key: key of the layer's draws.
         """
         calls = itertools.count()
 
         def draw_for(inputs: tf.Tensor) -> tf.Tensor:
-            each, *others = self._noise_shape(inputs)
-            drawn = draw(key ^ (next(calls) << 16), others)
-            return drawn[:1] if each == 1 else drawn
+            drawn = draw(key ^ (next(calls) << 16), self._shape_of_draws(inputs))
+            if self.noise_shape and self.noise_shape[0] == 1:
+                return drawn[:1]
+            if drawn.shape[:1].is_compatible_with(inputs.shape[:1]):
+                return drawn
+            # Raised behind the model's call: in it, Keras and autograph would change the message.
+            self.current.error = UserError(
+                f"layer {self.name} (Dropout): draws for an axis that is not the batch; put "
+                "Dropout before the reshape"
+            )
+            return tf.zeros_like(inputs)
 
-        self.current.draw = draw_for
+        self.current.draw, self.current.error = draw_for, None
 
-    def _noise_shape(self, inputs: tf.Tensor) -> list[int | None]:
-        """Returns the noise's shape: axes of `noise_shape` that are 1 share it."""
-        shape = inputs.shape.as_list()
-        return [n or own for n, own in zip(self.noise_shape or shape, shape, strict=True)]
+    def _shape_of_draws(self, inputs: tf.Tensor) -> list[Any]:
+        """Returns the shape but for the batch's axis: axes of `noise_shape` that are 1 share."""
+        there = tf.shape(inputs)  # what is not known before
+        shapes = zip(self.noise_shape or inputs.shape, inputs.shape, strict=True)
+        every = [wanted or known or there[axis] for axis, (wanted, known) in enumerate(shapes)]
+        return every[1:]
 
 
 def copy_dropout(layer: keras.layers.Dropout, replicas: int) -> StatelessDropout:
@@ -70,7 +80,7 @@ def copy_dropout(layer: keras.layers.Dropout, replicas: int) -> StatelessDropout
         replicas: devices that share a batch.
 
     Raises:
-        UserError: if all examples of a batch have the same noise, on several devices.
+        UserError: if all examples of a batch have the same draws, on several devices.
     """
     if replicas > 1 and layer.noise_shape and layer.noise_shape[0] == 1:
         raise _cannot_be_shared(layer)
@@ -87,7 +97,7 @@ def make_repeatable(model: keras.Model, replicas: int) -> None:
         replicas: devices that share a batch.
 
     Raises:
-        UserError: if a layer's noise cannot be shared out among several devices.
+        UserError: if a layer's draws cannot be shared out among several devices.
     """
     for layer in random_layers(model):
         if isinstance(layer, StatelessDropout):
@@ -109,7 +119,7 @@ def _draws(layer: keras.layers.Layer) -> bool:
 
 def _cannot_be_shared(layer: keras.layers.Layer) -> UserError:
     return UserError(
-        f"layer {layer.name} ({type(layer).__name__}): draws noise that several devices cannot "
+        f"layer {layer.name} ({type(layer).__name__}): draws numbers that several devices cannot "
         "share; use --distribution=none, or Dropout, or --augment"
     )
 
@@ -126,19 +136,24 @@ def randomness_of(
     key: tf.Tensor,
     iteration: tf.Tensor,
 ) -> Iterator[None]:
-    """Gives layers the noise of one iteration, each its own.
+    """Gives each of some layers its draws of one iteration.
 
     Args:
         layers: those of a copy that are random.
         draw: draws uniform numbers for a key and a shape, without the batch axis.
-        key: key of the noise's stream.
+        key: key of the stream.
         iteration: the iteration.
+
+    Raises:
+        UserError: if a Dropout layer's first axis is not the batch.
     """
     for place, layer in enumerate(layers):
         if isinstance(layer, StatelessDropout):
             layer.set_draw(draw, key ^ place)
         else:
-            counter = tf.stack([tf.cast(iteration, tf.int64), 0])
+            # In the counter's high word: the low one counts the numbers that are drawn, so that
+            # iterations next to each other would have nearly all of them in common.
+            counter = tf.stack([0, tf.cast(iteration, tf.int64)])
             layer._random_generator._generator.reset_from_key_counter(
                 tf.cast(key ^ place, tf.int64), counter
             )
@@ -146,3 +161,5 @@ def randomness_of(
     for layer in layers:
         if isinstance(layer, StatelessDropout):
             layer.current.draw = None
+            if layer.current.error:
+                raise layer.current.error

@@ -51,7 +51,11 @@ class Rewind(keras.callbacks.Callback):
         self._optimizer: dict[str, Any] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Puts the stored weights back, or stores the initial ones."""
+        """Puts the stored weights back, or stores the initial ones.
+
+        Raises:
+            ValueError: if the weights are another model's, or the schedule cannot go on from k.
+        """
         if self._optimizer is None:
             # Callbacks may change the learning rate later on, and with it the configuration.
             self._optimizer = self.model.optimizer.get_config()
@@ -61,7 +65,11 @@ class Rewind(keras.callbacks.Callback):
             self._store()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Stores the weights when iteration k is reached."""
+        """Stores the weights when iteration k is reached.
+
+        Raises:
+            ValueError: if the training went past it.
+        """
         if self.weights is None:
             reached = int(self.model.optimizer.iterations.numpy())
             if reached == self.iteration:
@@ -73,8 +81,18 @@ class Rewind(keras.callbacks.Callback):
                 )
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Zeroes the pruned weights, which the optimizer moves after the last forward pass."""
+        """Zeroes the pruned weights, which the optimizer moves after the last forward pass.
+
+        Raises:
+            ValueError: if the training ended before iteration k.
+        """
         apply_masks(self.model)
+        if self.weights is None:
+            reached = int(self.model.optimizer.iterations.numpy())
+            raise ValueError(
+                f"Rewind(iteration={self.iteration}): the training ended before it, at {reached}; "
+                "the first fit must reach it"
+            )
 
     def _store(self) -> None:
         self.weights = snapshot(self.model)

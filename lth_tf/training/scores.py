@@ -94,7 +94,7 @@ class Scores:
                 them.
         """
         return [
-            tf.convert_to_tensor(gradient)
+            whole(gradient, self.variables[name])
             * self._theta[name]
             * self._factor(name)
             * self._rule.slope(self.variables[name])
@@ -107,6 +107,16 @@ class Scores:
             return tf.constant(1.0)
         mask = self._masks[name].read_value()
         return tf.size(mask, tf.float32) / tf.maximum(tf.reduce_sum(mask), 1.0)
+
+
+def whole(gradient: Any, kernel: tf.Variable) -> tf.Tensor:
+    """Returns a gradient as an array; an embedding's has only the rows that were looked up.
+
+    Args:
+        gradient: the gradient; None where the loss does not depend on the kernel.
+        kernel: the kernel that it is by, or a variable of its shape.
+    """
+    return tf.zeros_like(kernel) if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def _variable(kernel: tf.Variable, trainable: bool) -> tf.Variable:

@@ -119,8 +119,12 @@ def read_state(
         return None
     try:
         state = _read(path, training)
-        if state.iteration >= iterations or state.best >= len(state.rows):
+        if state.iteration >= iterations:
             raise UserError(f"{path}: must be of an iteration before {iterations:,}")
+        if state.best >= len(state.rows):
+            raise UserError(
+                f"{path}: best must be below its {len(state.rows)} evaluations, found {state.best}"
+            )
         if initial:
             _check_fits(path, state.arrays, initial)
     except UserError as error:

@@ -138,7 +138,30 @@ class Subclassed(keras_3.Model):
         return inputs
 
 
+def with_loss(make):
+    def compiled_with():
+        model = keras_3.Sequential([keras_3.Input((4,)), L.Dense(3)])
+        model.compile(loss=make())
+        return model
+
+    return compiled_with
+
+
+def called_by_a_name():
+    inputs = keras_3.Input((4, 2))
+    return compiled(inputs, L.Dense(3)(L.LSTM(5, name="cells")(sequences=inputs)))
+
+
 REFUSED = {
+    "loss's axis": (
+        with_loss(lambda: keras_3.losses.SparseCategoricalCrossentropy(axis=1)),
+        "its sparse_categorical_crossentropy has axis=1, which has no counterpart in tf_keras",
+    ),
+    "loss's reduction": (
+        with_loss(lambda: keras_3.losses.MeanSquaredError(reduction="mean")),
+        "its mean_squared_error is refused by tf_keras: .* mean",
+    ),
+    "call": (called_by_a_name, r"layer cells \(LSTM\) cannot be rebuilt in tf_keras: .*'inputs'"),
     "own layer": (own, r"layer mine \(Own\) cannot be rebuilt in tf_keras"),
     "operation": (unknown_operation, r"\(Cumsum\) cannot be rebuilt in tf_keras"),
     "setting": (unknown_setting, r"layer norm \(LayerNormalization\).* rms_scaling=True"),
@@ -156,6 +179,27 @@ def test_refuses(what):
     make, message = REFUSED[what]
     with pytest.raises(UserError, match=f"^--model=m:make: .*{message}"):
         build_user_model(make, "m:make", 0)
+
+
+def test_a_deep_model_is_rebuilt_with_all_of_its_losss_arguments():
+    inputs = keras_3.Input((3,))
+    x = L.Dense(2, name="out")(inputs)
+    for _ in range(200):
+        x = x + 1
+    model = keras_3.Model(inputs, x)
+    model.compile(loss=keras_3.losses.Huber(delta=0.25))
+    rebuilt = from_keras_3(model, "m")
+    compare(rebuilt, model, np.ones((2, 3), np.float32), "m")
+    assert float(rebuilt.loss([[0.0]], [[8.0]])) == 0.25 * (8 - 0.25 / 2)
+
+
+def test_an_output_that_is_not_a_number_is_no_match():
+    inputs = keras_3.Input((3,))
+    model = keras_3.Model(inputs, [L.Dense(2)(inputs), L.Dense(2, name="second")(inputs)])
+    rebuilt = from_keras_3(model, "m")
+    named_weights(rebuilt)["second/bias"].assign([np.nan, 0])
+    with pytest.raises(UserError, match=r"m: layer second \(Dense\) answers otherwise in Keras 3"):
+        compare(rebuilt, model, np.ones((2, 3), np.float32), "m")
 
 
 def test_a_layer_that_answers_otherwise_is_named():

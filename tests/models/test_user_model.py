@@ -7,6 +7,7 @@ import pytest
 import tf_keras as keras
 
 from lth_tf.errors import UserError
+from lth_tf.models.fingerprint import fingerprint
 from lth_tf.models.user_model import build_user_model
 from lth_tf.pruning.kernels import snapshot
 
@@ -41,6 +42,18 @@ def test_a_seed_gives_the_same_weights_and_names_and_leaves_other_generators_alo
     assert not np.array_equal(first["dense/kernel"], first["dense_1/kernel"])
 
 
+def test_a_fingerprint_tells_functions_without_a_source_apart():
+    model = unnamed()
+    texts = ("x * 2", "x * 3000", "abs(x)", "min(x)", "[y * 2 for y in x]", "[y * 3 for y in x]")
+    found = []
+    for text in (*texts, *texts):
+        names = {"__name__": "mine"}
+        exec(f"def loss(x):\n    return {text}", names)
+        found.append(fingerprint(model, {}, [names["loss"]]))
+    assert found[: len(texts)] == found[len(texts) :]
+    assert len(set(found)) == len(texts)
+
+
 class Subclassed(keras.Model):
     """A model whose layers cannot be seen."""
 
@@ -55,7 +68,7 @@ REFUSED = {
         lambda: keras.Sequential([keras.Input(4), L.Dense(2)]),
         r"model.compile\(loss",
     ),
-    "no model": (lambda: 3, "must return a tf_keras model, not a int"),
+    "no model": (lambda: 3, "must return a tf_keras or Keras 3 model, not a int"),
 }
 
 

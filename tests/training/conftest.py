@@ -188,6 +188,21 @@ def assert_same_bits():
     return check
 
 
+@pytest.fixture
+def partly(monkeypatch):
+    """The name of a network with a layer that its loss does not depend on, "unused"."""
+
+    def build(image_shape, classes, init, *_):
+        images = keras.Input(image_shape, name="images")
+        x = keras.layers.Flatten(name="flatten")(layers.scale(images))
+        unused = keras.layers.Dense(classes, name="unused", kernel_initializer=init("unused"))(x)
+        outputs = layers.output(x, classes, init) + tf.stop_gradient(unused)
+        return keras.Model(images, outputs, name="partly")
+
+    monkeypatch.setitem(models.NETWORKS._entries, "partly", build)
+    return "partly"
+
+
 @pytest.fixture(scope="session")
 def two_devices():
     """A strategy over two logical CPUs; TensorFlow mixes up the sums of two such strategies."""

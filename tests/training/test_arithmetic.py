@@ -1,8 +1,8 @@
-"""What a network takes: the values of its layers."""
+"""What a network takes: the values of its layers, and its multiply-adds."""
 
 import tf_keras as keras
 
-from lth_tf.training.arithmetic import layer_values
+from lth_tf.training.arithmetic import layer_values, multiply_adds, training_operations
 
 L = keras.layers
 
@@ -20,3 +20,14 @@ def test_values_of_layers():
 def test_open_lengths_are_not_counted():
     model = keras.Sequential([keras.Input((None, 2)), L.LSTM(3)])
     assert layer_values(model) is None
+
+
+def test_a_recurrent_layer_inside_of_another_is_counted_at_each_position():
+    inputs = keras.Input((7, 5, 2))
+    model = keras.Model(inputs, L.Dense(4)(L.TimeDistributed(L.LSTM(3))(inputs)))
+    assert list(multiply_adds(model).values()) == [
+        7 * 5 * 2 * 4 * 3,
+        7 * 5 * 3 * 4 * 3,
+        7 * 3 * 4,
+    ]
+    assert training_operations(model) == 6 * (7 * 5 * 5 * 12 + 7 * 12) - 2 * 7 * 5 * 2 * 12

@@ -120,6 +120,17 @@ def test_chunk_length_changes_nothing(make, xla, fields, assert_same_bits):
     assert short.rows[-1].validation_loss == long.rows[-1].validation_loss
 
 
+def test_what_the_loss_does_not_depend_on_does_not_decay(make, partly):
+    setting = make(model=partly, weight_decay=0.5, iterations=1, eval_every=1)
+    trained = setting.train(setting.trainer()).weights
+    changed = {
+        name: (weight != setting.weights[name])[mask].any()
+        for name, weight in trained.items()
+        if (mask := setting.masks.get(name)) is not None
+    }
+    assert changed == {"unused/kernel": False, "output/kernel": True}
+
+
 def test_a_training_repeats_to_the_bit_whatever_ran_in_between(make, assert_same_bits):
     setting = make(**RULES["adam"], **FULL, lr_drops=(15,))
     trainer = setting.trainer()

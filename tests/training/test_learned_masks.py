@@ -15,7 +15,7 @@ from lth_tf.training.checkpoint import Saving
 from lth_tf.training.invariants import InvariantError
 from lth_tf.training.mask_schedules import MASK_SCHEDULES
 from lth_tf.training.mask_schedules.edge_popup import _largest
-from lth_tf.training.measure import Measure
+from lth_tf.training.measure import DivergedError, Measure
 from lth_tf.training.process_group import ProcessGroup
 from lth_tf.training.scores import Scores
 from lth_tf.training.state import read_state
@@ -166,6 +166,21 @@ def test_a_weight_that_is_trained_or_a_count_that_is_missed_is_a_fault(make, mon
     monkeypatch.setattr(type(trainer.model), "train_step", nudged)
     with pytest.raises(InvariantError, match=r"^dense1/bias: was trained where only masks are"):
         setting.train(trainer, **arguments(setting, "supermask"))
+
+
+def test_scores_that_the_loss_does_not_depend_on_stay(make, partly):
+    setting = make(model=partly, iterations=1, eval_every=1)
+    trainer, given = setting.trainer(), arguments(setting, "supermask")
+    first = given["schedule"].initial_scores()
+    found = setting.train(trainer, **given).kept["scores"]
+    changed = {name: (score != first[name]).any() for name, score in found.items()}
+    assert changed == {"unused/kernel": False, "output/kernel": True}
+
+    def break_it(row):
+        named_weights(trainer.model)["output/bias"].assign([math.nan] * 3)
+
+    with pytest.raises(DivergedError, match=r"nan at iteration 1; .* \(--mask_learning_rate, "):
+        setting.train(trainer, **given, on_row=break_it)
 
 
 def test_what_does_not_suit_is_refused(make, name):

@@ -5,7 +5,9 @@ import pytest
 import tf_keras as keras
 
 from lth_tf.pruning.kernels import named_weights
-from lth_tf.training.evaluation import Evaluator, Sums
+from lth_tf.training import evaluation
+from lth_tf.training.arithmetic import layer_values
+from lth_tf.training.evaluation import Evaluator, Sums, inference
 from lth_tf.training.measure import DivergedError
 from lth_tf.training.objective import CLASSIFICATION
 
@@ -94,12 +96,36 @@ def test_every_example_counts_once(make, size):
     assert evaluate() == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 3, 10, 64, 999])
+def test_no_piece_is_much_larger_than_the_others(replicas, size):
+    for count in range(replicas, 1_100):
+        steps, share = evaluation._shares(count, replicas, size)
+        rest = count - steps * share * replicas
+        assert share <= max(2, -(-size // replicas))
+        assert rest == 0 or replicas <= rest <= (share + 1) * replicas
+
+
+def test_large_layers_bound_what_few_inputs_would_let_through(monkeypatch):
+    model = keras.Sequential([keras.Input(1), keras.layers.RepeatVector(99)])
+    monkeypatch.setattr(evaluation, "_MOST", 4 * layer_values(model))
+    sizes = []
+    piece = evaluation._piece
+    monkeypatch.setattr(
+        evaluation, "_piece", lambda i, rows: sizes.append(len(i[rows])) or piece(i, rows)
+    )
+    answer = inference(model)
+    assert answer(np.ones((10, 1), np.float32)).shape == (10, 99, 1)
+    assert answer(np.ones((0, 1), np.float32)).shape == (0, 99, 1)
+    assert sizes == [4, 4, 2, 0]
+
+
 def test_a_training_that_diverges_says_when_and_leaves_the_trainer_usable(make, assert_same_bits):
     calm = make(model="not_normalised")
     trainer = calm.trainer()
     before = calm.train(trainer)
     broken = {**calm.weights, "output/bias": np.full(3, np.inf, np.float32)}
-    with pytest.raises(DivergedError, match="validation loss is nan at iteration 0"):
+    with pytest.raises(DivergedError, match=r"nan at iteration 0, before any training; .* initial"):
         calm.train(trainer, initial=calm.initial(weights=broken))
     wild = make(model="not_normalised", learning_rate=1e30)
     with pytest.raises(DivergedError, match=r"is (nan|not finite) at iteration .*learning_rate"):

@@ -155,6 +155,15 @@ def test_keras_own_metrics_tell_whatever_they_are_called(make, name, higher):
     assert Objective("mse", [make()]).metric(pair()) == Metric(name, higher)
 
 
+def test_objectives_that_differ_have_other_texts():
+    choices = ("mse", None), ("mae", None), ("mse", "mae"), ("mse", ["mae"])
+    objectives = [Objective(loss, "mse", weighted) for loss, weighted in choices]
+    assert len({objective.describe() for objective in objectives}) == len(choices)
+    # Those of runs that there are stay as they are.
+    assert objectives[0].describe() == '["mse", "mse", null]'
+    assert Objective("mse", None, "mae").describe() == '["mse", "mae", null]'
+
+
 @pytest.mark.parametrize("make", [lambda: snr, lambda: metrics.MeanMetricWrapper(snr, "snr")])
 def test_a_metric_that_is_not_keras_own_must_be_stated(make):
     objective = Objective("mse", [make()])

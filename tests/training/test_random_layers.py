@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.data import UserData
+from lth_tf.errors import UserError
 from lth_tf.models.user_model import build_user_model
 from lth_tf.pruning.kernels import kernels, pruned_kernels, snapshot
 from lth_tf.recipe import Recipe
@@ -15,6 +16,7 @@ from lth_tf.training.copy_check import check_copy
 from lth_tf.training.initial_state import InitialState, Keep
 from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskPlan
 from lth_tf.training.order import Order
+from lth_tf.training.random_layers import StatelessDropout, make_repeatable, randomness_of
 from lth_tf.training.trainer import Trainer
 
 L = keras.layers
@@ -70,6 +72,41 @@ def test_a_training_that_goes_on_has_the_noise_that_it_would_have_had(train):
         np.testing.assert_array_equal(rest[name], weight, err_msg=name)
     other = train(key=3).weights
     assert not np.array_equal(other["dense/kernel"], whole["dense/kernel"])
+
+
+def test_no_two_iterations_have_a_draw_in_common():
+    layer = L.GaussianNoise(1.0)
+    make_repeatable(keras.Sequential([keras.Input(64), layer]), 1)
+
+    @tf.function(autograph=False)
+    def drawn(iteration):
+        with randomness_of([layer], None, tf.constant(9), iteration):
+            return layer(tf.zeros([8, 64]), training=True)
+
+    values = [set(drawn(tf.constant(i)).numpy().ravel()) for i in (100, 101, 100)]
+    assert values[0] == values[2]
+    assert len(values[0] & values[1]) < 5  # of 512; by chance, a few may meet
+
+
+def test_dropout_behind_axes_of_unknown_length():
+    """They are drawn for as they are; but what is no example, no numbers are shared out to."""
+    layer = StatelessDropout(0.5, noise_shape=(None, None, 1))
+
+    def draw(key, shape):
+        return tf.random.stateless_uniform([4, *shape], tf.stack([key, 0]))
+
+    def dropped(inputs):
+        with randomness_of([layer], draw, tf.constant(1), tf.constant(0)):
+            return layer(inputs, training=True)
+
+    compiled = tf.function(dropped, autograph=False)
+    ones = tf.ones([4, 50, 3])
+    found = compiled.get_concrete_function(tf.TensorSpec([4, None, 3]))(ones).numpy()
+    np.testing.assert_array_equal(found, np.broadcast_to(found[..., :1], ones.shape))
+    assert set(found.ravel()) == {0.0, 2.0}
+    np.testing.assert_array_equal(dropped(ones), found)
+    with pytest.raises(UserError, match=r"^layer .*: draws for an axis that is not the batch; put"):
+        compiled(tf.reshape(ones, [8, 25, 3]))
 
 
 def test_a_layer_that_draws_by_itself_is_announced_by_its_name():

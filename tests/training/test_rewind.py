@@ -202,6 +202,8 @@ def test_a_training_that_does_not_stop_at_k_is_refused(data):
     reader.fit()
     with pytest.raises(ValueError, match=r"iteration=3.*went past it, to 6"):
         reader.fit(Rewind(3))
+    with pytest.raises(ValueError, match=r"iteration=60.*ended before it, at 11; the first fit"):
+        reader.fit(Rewind(60))
 
 
 def test_weights_of_another_model_are_refused(data):

@@ -61,6 +61,10 @@ def make_newer(path):
     [
         (truncate, "must be a whole safetensors file"),
         (alter, "its checksum differs"),
+        (
+            lambda path: write_state(path, dataclasses.replace(STATE, best=2)),
+            "best must be below its 2 evaluations, found 2",
+        ),
         (make_newer, "must be of format 3 or older, found 4"),
     ],
 )

@@ -268,7 +268,7 @@ def bare():
     [
         (seeded, "same initial weights whatever the seed"),
         (bare, "has no kernel that"),
-        (lambda: None, "must return a tf_keras model"),
+        (lambda: None, "must return a tf_keras or Keras 3 model"),
         (judged_by_snr, "metric snr: .*must be said"),
     ],
 )

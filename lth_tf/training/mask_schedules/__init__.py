@@ -2,7 +2,7 @@
 
 A schedule other than `fixed` is a strategy of its own (`--strategy=gradual`): each level is one
 training from the initial weights, with masks that change while it runs. To add one, register a
-`MaskSchedule` in a file of this folder, or in a package of one's own (`lth_tf.registry`).
+`MaskSchedule` in a file of this folder, or in a user's package (`lth_tf.registry`).
 """
 
 from lth_tf.registry import Registry

@@ -130,7 +130,9 @@ def last_pruning(iterations: int) -> int:
 
 
 def update_iterations(iterations: int) -> tuple[int, ...]:
-    """Returns when masks change: every 100 iterations, or less so that it is ten times at least.
+    """Returns when masks change: every 100 iterations; in shorter trainings more often.
+
+    There are about ten updates then, at most one an iteration.
 
     Args:
         iterations: the training's length.
