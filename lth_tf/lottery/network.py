@@ -107,7 +107,7 @@ class Network:
         """Draws theta_0, by name."""
         return snapshot(self.build(seed))
 
-    def theta_0(self, replicate: int, store: "Store") -> dict[str, np.ndarray]:
+    def theta_0(self, replicate: int, store: "Store | None") -> dict[str, np.ndarray]:
         """Returns a replicate's theta_0, by name.
 
         It is what the dense network has left, or drawn as that one draws it, which is the same:
@@ -115,13 +115,13 @@ class Network:
 
         Args:
             replicate: the replicate.
-            store: has what finished trainings have left.
+            store: has what finished trainings have left; None has it drawn.
 
         Raises:
             UserError: if the dense network's file is damaged.
         """
         dense = Training(replicate, 0, DENSE)
-        if store.is_done(dense):
+        if store is not None and store.is_done(dense):
             return store.read_arrays(dense, "initial")
         drawn = self.initial_weights(Streams(self.experiment.seed, replicate).key("init"))
         return {**drawn, **self.pretrained}

@@ -70,7 +70,7 @@ class OpenedRun(Run):
 
     def initial_weights(self, training: Training) -> dict[str, np.ndarray]:
         """Returns the weights that a training started from, by name; pruned ones are zero."""
-        return tickets.initial_weights(self.store, training)
+        return tickets.initial_weights(self.store, training, self.model_fn)
 
     def masks(self, training: Training) -> dict[str, np.ndarray]:
         """Returns a training's masks, boolean arrays by kernel name."""

@@ -125,7 +125,7 @@ class Found:
             UserError: if its training is not finished.
         """
         arm = arm or (TICKET if level else DENSE)
-        found = ticket(self._store, Training(replicate, level, arm))
+        found = ticket(self._store, Training(replicate, level, arm), self._model_fn)
         return dataclasses.replace(found, make=self._model_fn)
 
     @property
