@@ -52,7 +52,7 @@ class Found:
         Args:
             folder: the run directory.
             model_fn: the function that makes the network, where the run's name does not find it.
-            data: the data, where they were given in Python; see `open_run`.
+            data: the data, where they were passed in Python; see `open_run`.
 
         Raises:
             UserError: if it is none.

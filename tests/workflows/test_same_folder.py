@@ -135,7 +135,7 @@ def test_pretrained_weights_and_another_metric(tmp_path):
 
 def mostly_embedded():
     inputs = keras.Input((5,), dtype="int64")
-    x = L.GlobalAveragePooling1D()(L.Embedding(100, 8, name="words")(inputs))
+    x = L.GlobalAveragePooling1D()(L.Embedding(100, 8, name="unbiased")(inputs))
     model = keras.Model(inputs, L.Dense(3, activation="softmax", name="out")(x))
     model.compile(loss="sparse_categorical_crossentropy")
     return model
@@ -145,7 +145,7 @@ def test_what_masks_cover_is_said(tmp_path, capfd):
     tokens = RNG.integers(0, 100, (40, 5))
     sets = [(tokens[rows], CLASSES[rows]) for rows in (slice(24), slice(24, 32), slice(32, None))]
     find_tickets(mostly_embedded, *sets, **HOW, folder=tmp_path / "e")
-    covered = "Masks cover 24 of 824 kernel weights (2.91%); not pruned: words (Embedding). Most of"
+    covered = "Masks cover 24 of 824 kernel weights (2.91%); not pruned: unbiased (Embedding). Most"
     assert covered in " ".join(capfd.readouterr().out.split())
     report = Found(tmp_path / "e").report().with_name("report.md").read_text()
     assert covered in report

@@ -215,6 +215,7 @@ def test_a_users_own_network_is_transferred_to_one_with_other_classes(own, tmp_p
         ("--strategy=one_shot", "--strategy: must be left out with --from_ticket"),
         ("--prune_dense=0.5", "--prune_dense: must be left out with --from_ticket"),
         ("--rewind=20", "--rewind: must be left out with --from_ticket"),
+        ("--arms=ticket,rewound", "--arms=rewound: must be left out with --from_ticket"),
         (
             "--dataset=cifar10",
             "--dataset=cifar10: must have images of shape (28, 28, 1), as the ticket's mnist_5k "
