@@ -22,7 +22,7 @@ class Events:
     def __init__(self):
         self.heard = []
 
-    def started(self, training, density):
+    def started(self, training, density, iteration):
         """A training starts."""
         self.heard.append((training, "started"))
 
