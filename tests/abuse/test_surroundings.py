@@ -40,7 +40,7 @@ def test_a_users_files_stay(tmp_path):
     theirs.mkdir(parents=True)
     (theirs / "thesis.txt").write_text("years")
     with pytest.raises(UserError, match="must be a run directory, or not be there, but it has the"):
-        Store(theirs).lock()
+        Store(theirs).lock().__enter__()
     assert [path.name for path in theirs.iterdir()] == ["thesis.txt"]
     store, training = Store(tmp_path / "run"), Training(0, 0, "dense")
     folder = store.clear(training)

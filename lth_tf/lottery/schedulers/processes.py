@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING, Any
 from lth_tf import files, reading
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
-from lth_tf.lottery.schedulers import Queued, Scheduler, failure, make_worker, ready_queue
+from lth_tf.lottery.schedulers import (
+    Queued,
+    Scheduler,
+    failure,
+    make_worker,
+    ready_queue,
+    with_path,
+)
 from lth_tf.machine import gpu_of_job, shows_gpus
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
@@ -107,7 +114,7 @@ class _Source:
 
 
 class _Jobs:
-    """The processes; each is given the next training whose needs are met.
+    """The processes; each takes the next training whose needs are met.
 
     One of the experiment that it has run before goes first, as its model is built there already.
     """
@@ -164,8 +171,7 @@ class _Jobs:
         for job in (job for job in range(len(self._pools)) if job not in busy):
             if self._stop.value or not self._ready:
                 break
-            last = self._last.get(job)
-            queued, training = self._ready.take(lambda item, last=last: item[0] is last)
+            queued, training = self._ready.take(self._last.get(job))
             self._last[job] = queued
             future = self._pools[job].submit(_run_training, self._sources[queued], training)
             self._running[future] = queued, training, job
@@ -192,7 +198,7 @@ class _Jobs:
                 if isinstance(error, concurrent.futures.process.BrokenProcessPool):
                     self._pools[job] = self._new_pool(job)
                 log = _job_log(self._folder, job)
-                self._failed.setdefault(queued, []).append(f"{training.path}: {error}")
+                self._failed.setdefault(queued, []).append(with_path(training, str(error)))
                 _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
 
 

@@ -1,7 +1,12 @@
 """What any scheduler does: it trains each after what it needs, and stops where it is asked to."""
 
+import errno
+import os
+import threading
+
 import pytest
 
+from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.schedulers import Queued
@@ -78,6 +83,24 @@ def test_it_stops_where_it_is_asked_to_and_keeps_the_state(made):
         run(events, lambda: (plan[0], "started") in events.heard)
     assert events.heard[0] == (plan[0], "started")
     assert not any(store.is_done(training) for training in plan[1:])
+
+
+def test_inputs_that_other_processes_cannot_have_are_refused(monkeypatch):
+    def locked():
+        return lock
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lock = threading.Lock()
+    locked.__module__ = "__main__"  # as in a notebook
+    told = r"--jobs: must be 1 where .* as a lock; define it in a module \(cannot pickle"
+    with pytest.raises(UserError, match=told), Inputs(locked).saved():
+        pass
+    monkeypatch.setattr("joblib.dump", full)
+    told = r"/inputs: could not be written \(No space left on device\)"
+    with pytest.raises(UserError, match=told), Inputs(metric="mae").saved():
+        pass
 
 
 def test_nothing_to_do_is_done(made):
