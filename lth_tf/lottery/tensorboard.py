@@ -80,7 +80,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             for name, mask in outcome.masks.items():
                 layer = name.rsplit("/", 1)[0]
                 tf.summary.scalar(f"density/{layer}", mask.mean())
-                # TensorFlow's own takes 60 times the memory of the weights.
+                # TensorFlow's histogram takes 60 times the memory of the weights.
                 survivors = histogram_pb(f"surviving_weights/{layer}", outcome.weights[name][mask])
                 tf.summary.experimental.write_raw_pb(survivors.SerializeToString())
 

@@ -147,13 +147,30 @@ class _Jobs:
                     queued = self._by_folder[folder]
                     with queued.at_work():
                         getattr(queued.listener, name)(*arguments)
+        except KeyboardInterrupt:
+            if self._stop.value:  # the second request: to stop at once
+                self._kill()
+            raise
         finally:
-            self._stop.value = 1
-            for pool in self._pools:
-                pool.shutdown(cancel_futures=True)
+            self._end()
         if should_stop():
             raise KeyboardInterrupt
         return {queued: failure(texts) for queued, texts in self._failed.items()}
+
+    def _end(self) -> None:
+        """Has the jobs stop at their next evaluation, and waits until they have."""
+        self._stop.value = 1
+        try:
+            for pool in self._pools:
+                pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        for pool in self._pools:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
 
     def _new_pool(self, job: int) -> _Pool:
         log = _job_log(self._folder, job)

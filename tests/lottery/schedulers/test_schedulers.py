@@ -1,8 +1,11 @@
 """What any scheduler does: it trains each after what it needs, and stops where it is asked to."""
 
+import concurrent.futures
 import errno
+import multiprocessing
 import os
 import threading
+import time
 
 import pytest
 
@@ -11,7 +14,7 @@ from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.schedulers import Queued
 from lth_tf.lottery.schedulers.in_turn import InTurn
-from lth_tf.lottery.schedulers.processes import Processes
+from lth_tf.lottery.schedulers.processes import Processes, _Jobs
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, make_plan
 from lth_tf.runs.provenance import describe_start
@@ -101,6 +104,24 @@ def test_inputs_that_other_processes_cannot_have_are_refused(monkeypatch):
     told = r"/inputs: could not be written \(No space left on device\)"
     with pytest.raises(UserError, match=told), Inputs(metric="mae").saved():
         pass
+
+
+def test_who_asks_a_second_time_does_not_wait_for_the_jobs(tmp_path):
+    jobs = _Jobs({}, 1, tmp_path, 0)
+    context = multiprocessing.get_context("spawn")
+    jobs._pools = [concurrent.futures.ProcessPoolExecutor(1, context)]
+    future = jobs._pools[0].submit(time.sleep, 20)  # a job between two evaluations
+    jobs._running[future] = None, None, 0
+    asked = iter([True])
+
+    def should_stop():
+        for first in asked:
+            return first
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run(should_stop)
+    assert isinstance(future.exception(), concurrent.futures.process.BrokenProcessPool)
 
 
 def test_nothing_to_do_is_done(made):
