@@ -95,8 +95,13 @@ class Metric:
 
     @property
     def slug(self) -> str:
-        """Its name as part of a file's name or a tag."""
+        """Its name as part of a file's name."""
         return re.sub(r"[^\w.-]+", "_", self.name, flags=re.ASCII)
+
+    @property
+    def tag(self) -> str:
+        """Its name among TensorBoard's tags and in columns, where the losses have theirs."""
+        return "mean_loss" if self.name == "loss" else self.slug
 
     def column(self, quantity: str) -> str:
         """Returns what files call a column of accuracies; other columns keep their names.
@@ -120,9 +125,7 @@ class Metric:
 
     @property
     def _in_columns(self) -> str:
-        if self.is_fraction:
-            return "accuracy"
-        return "mean_loss" if self.name == "loss" else self.slug
+        return "accuracy" if self.is_fraction else self.tag
 
     @property
     def scale(self) -> int:

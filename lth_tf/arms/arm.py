@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -23,18 +23,14 @@ class Draw:
         level: its level.
         number: the number of the draw.
         initial_weights: returns the network's weights, by name, drawn anew from a seed.
-        pretrained: those of theta_0 that are not random, by name.
+        theta_0: returns the initial weights of its replicate, by name.
     """
 
     streams: Streams
     level: int
     number: int
     initial_weights: Callable[[int], Arrays]
-    pretrained: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
-
-    def theta_0(self) -> Arrays:
-        """Returns the initial weights of its replicate, by name."""
-        return {**self.initial_weights(self.streams.key("init")), **self.pretrained}
+    theta_0: Callable[[], Arrays]
 
     def generator(self, name: str) -> np.random.Generator:
         """Returns a random generator of this draw alone, another at each level.
@@ -97,7 +93,8 @@ class Arm:
 
         Args:
             ticket: returns what the ticket starts from: theta_0, theta_k, or weights as trained;
-                theta_0 in any case where `has_fresh_weights`.
+                theta_0 in any case where `has_fresh_weights`. In a transfer those of the ticket
+                that came from elsewhere, and drawn ones where it has none.
             masks: the arm's masks, boolean arrays by kernel name.
             draw: where randomness comes from.
         """

@@ -45,7 +45,7 @@ class SameSign:
             masks: the arm's masks.
             draw: where randomness comes from.
         """
-        start = ticket()
-        others = super().weights(lambda: start, masks, draw)
-        signed = {name: np.copysign(others[name], start[name]) for name in masks}
+        weights = ticket()
+        others = super().weights(lambda: weights, masks, draw)
+        signed = {name: np.copysign(others[name], weights[name]) for name in masks}
         return {**others, **signed}

@@ -24,13 +24,13 @@ class _Noise:
     def weights(self, ticket: Callable[[], Arrays], masks: Arrays, draw: Draw) -> Arrays:
         """Adds noise to each kernel, anew at each level; at every factor the same, but larger."""
         rng = draw.generator("noise")
-        start, theta_0 = ticket(), draw.theta_0()
+        weights, theta_0 = ticket(), draw.theta_0()
 
         def noise(name: str) -> np.ndarray:
             deviation = np.float32(self.factor) * theta_0[name].std()
             return deviation * rng.standard_normal(theta_0[name].shape, np.float32)
 
-        return {**start, **{name: start[name] + noise(name) for name in masks}}
+        return {**weights, **{name: weights[name] + noise(name) for name in masks}}
 
 
 @ARMS.register

@@ -14,5 +14,5 @@ class Reorder(Arm):
     note = "The same ticket trained in another order shows what chance alone does."
 
     def order(self, draw: Draw) -> tuple[str, tuple[int, ...]]:
-        """Returns streams of this draw's own."""
+        """Returns other streams for each draw."""
         return "reorder_", (draw.level, draw.number)

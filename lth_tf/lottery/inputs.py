@@ -12,7 +12,7 @@ import cloudpickle
 import joblib
 import numpy as np
 
-from lth_tf import data
+from lth_tf import data, files
 from lth_tf.data import ImageInfo, UserData, UserDataInfo
 from lth_tf.errors import UserError
 from lth_tf.importing import names_function
@@ -60,7 +60,8 @@ class Inputs:
         """Writes a file for other processes, which `load` it; it is there inside the context.
 
         Raises:
-            UserError: if the function cannot be sent to another process.
+            UserError: if the function cannot be sent to another process, or there is no room for
+                the file.
         """
         if self == Inputs():
             yield None
@@ -68,14 +69,16 @@ class Inputs:
         with tempfile.TemporaryDirectory(prefix="lth_tf_") as folder:
             path = Path(folder) / "inputs"
             make = self.make
-            if getattr(make, "__module__", None) == "__main__":
-                make = _ByValue.of(make)
             try:
-                joblib.dump(dataclasses.replace(self, make=make), path)
+                if getattr(make, "__module__", None) == "__main__":
+                    make = _ByValue.of(make)
+                with files.writing(path):
+                    joblib.dump(dataclasses.replace(self, make=make), path)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
                 raise UserError(
-                    "--jobs: must be 1 where the model's function is a lambda or inside another "
-                    f"function: other processes cannot import it ({error})"
+                    "--jobs: must be 1 where the model's function is a lambda, inside another "
+                    "function, or uses what other processes cannot have, as a lock; define it in "
+                    f"a module ({error})"
                 ) from None
             yield path
 

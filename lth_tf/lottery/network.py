@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.arms import ARMS, Arm
+from lth_tf.arms.rewound import Rewound
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
@@ -50,6 +51,9 @@ from lth_tf.training.trainer import build_in_precision, build_model
 
 if TYPE_CHECKING:
     from lth_tf.runs.store import Store
+
+# A recipe's fields that a user's function does not see, and their values that say nothing.
+_DECIDED_BY_FUNCTIONS = {"scaling": "unit", "init_stddev": 0, "width": 1, "dropout": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Network:
         """Draws theta_0, by name."""
         return snapshot(self.build(seed))
 
-    def theta_0(self, replicate: int, store: "Store") -> dict[str, np.ndarray]:
+    def theta_0(self, replicate: int, store: "Store | None") -> dict[str, np.ndarray]:
         """Returns a replicate's theta_0, by name.
 
         It is what the dense network has left, or drawn as that one draws it, which is the same:
@@ -115,13 +119,13 @@ class Network:
 
         Args:
             replicate: the replicate.
-            store: has what finished trainings have left.
+            store: has what finished trainings have left; None has it drawn.
 
         Raises:
             UserError: if the dense network's file is damaged.
         """
         dense = Training(replicate, 0, DENSE)
-        if store.is_done(dense):
+        if store is not None and store.is_done(dense):
             return store.read_arrays(dense, "initial")
         drawn = self.initial_weights(Streams(self.experiment.seed, replicate).key("init"))
         return {**drawn, **self.pretrained}
@@ -264,7 +268,7 @@ class Network:
         if fitted(recipe, self.data) != recipe:
             raise UserError(
                 f"--validation_size={recipe.validation_size}: must be left out, or "
-                f"{self.data.validation_size}, where validation examples are given"
+                f"{self.data.validation_size}, where the data have validation examples"
             )
         if recipe.validation_size >= examples:
             raise UserError(
@@ -345,6 +349,11 @@ class Network:
                 f"--arms={name}: must be left out with --strategy={strategy}; its masks are made "
                 f"of the whole network at once, as by {ONE_SHOT} and {AT_INIT}"
             )
+        if self.experiment.is_transfer and name == Rewound.name:
+            raise UserError(
+                f"--arms={name}: must be left out with --from_ticket, where it would be the ticket "
+                "once more"
+            )
         if self.experiment.learns_masks and ARMS[name].masks is not Arm.masks:
             raise UserError(
                 f"--arms={name}: must be left out with --strategy={strategy}, which learns a mask "
@@ -354,7 +363,7 @@ class Network:
     def _check_ticket(self) -> None:
         """Checks that a transfer has its ticket, and data like those that it was found on."""
         if self.ticket is None or self.ticket.checksum != self.experiment.ticket:
-            raise UserError("a transfer must be given its ticket; see lth_tf.train_ticket")
+            raise UserError("a transfer must have its ticket; see lth_tf.train_ticket")
         known = self.ticket.metadata.get("data")
         there = known.get("image_shape") if isinstance(known, dict) else None
         here = getattr(self.data, "image_shape", None)
@@ -367,16 +376,12 @@ class Network:
     def _check_users_network(self) -> None:
         """Checks a user's network: there is something to prune, and each seed has its weights."""
         name = self.experiment.recipe.model
-        if self.experiment.recipe.scaling != "unit":
-            raise UserError(
-                f"--scaling={self.experiment.recipe.scaling}: must be left out with "
-                f"--model={name}: a network of one's own scales its inputs itself"
-            )
-        if self.experiment.recipe.init_stddev:
-            raise UserError(
-                f"--init_stddev={self.experiment.recipe.init_stddev}: must be left out with "
-                f"--model={name}: a network of one's own has its own initialisers"
-            )
+        for field, neutral in _DECIDED_BY_FUNCTIONS.items():
+            if (value := getattr(self.experiment.recipe, field)) != neutral:
+                raise UserError(
+                    f"--{field}={value}: must be left out with --model={name}, a function that "
+                    "decides this itself"
+                )
         if not self.experiment.is_transfer and not any(self.rates.values()):
             raise UserError(
                 f"--model={name}: has no kernel that --prune_conv, --prune_dense, --prune_output "
@@ -385,7 +390,7 @@ class Network:
         self._check_initial_weights(name)
 
     def _check_initial_weights(self, name: str) -> None:
-        """Checks that each seed has its weights, and that weights given for all of them fit."""
+        """Checks that each seed has its weights, and that those of all seeds fit."""
         first, second = snapshot(self._model), snapshot(self._other_model)
         for weight, array in self.pretrained.items():
             wanted = first[weight].shape if weight in first else None
@@ -409,7 +414,7 @@ class Network:
                 if any(ARMS[arm].has_fresh_weights for arm in self.experiment.arms):
                     raise UserError(
                         f"--arms={','.join(self.experiment.arms)}: need fresh weights, and the "
-                        f"model has the same {weight} whatever the seed; have it drawn, and give "
+                        f"model has the same {weight} whatever the seed; have it drawn, and pass "
                         "pretrained weights by initial_weights= alone"
                     )
         for path, layer in walk(self._model).items():
@@ -435,4 +440,5 @@ def _check_policy() -> None:
 
 def _is_kernel(name: str, weight: tf.Variable, layer: keras.layers.Layer) -> bool:
     """Says whether a weight is a kernel: no bias, and nothing that a layer has adapted to."""
-    return len(weight.shape) > 1 and "bias" not in name and not hasattr(layer, "adapt")
+    is_bias = "bias" in name.rsplit("/", 1)[-1]
+    return len(weight.shape) > 1 and not is_bias and not hasattr(layer, "adapt")

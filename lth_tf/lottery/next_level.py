@@ -14,6 +14,7 @@ trains. `Experiment.parent` says which training a mask is pruned from,
 what a level's mask is trained with besides, to compare the ticket with.
 """
 
+import functools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -45,7 +46,7 @@ def train_levels(
     """Trains, prunes, rewinds and trains again.
 
     Args:
-        trainings: the dense network first, each behind the training that it is pruned from.
+        trainings: what to train; what one needs is complete when its turn comes.
         network: the experiment's network.
         store: has what finished trainings have left.
         take: returns the examples at some rows of the data set, for criteria that ask for them.
@@ -68,6 +69,10 @@ def prune(training: Training, network: Network, store: Store, take: Take) -> Mas
         network: the experiment's network.
         store: has what finished trainings have left.
         take: returns the examples at some rows of the data set.
+
+    Raises:
+        UserError: if a file that is needed is damaged, or the arm's masks are not the level's in
+            shape and number.
     """
     if training.level == 0 or network.experiment.prunes_while_training:
         ticket = make_mask_schedule(training, network).first_masks()
@@ -75,7 +80,7 @@ def prune(training: Training, network: Network, store: Store, take: Take) -> Mas
         ticket = network.fitted_ticket.masks
     else:
         ticket = _pruned(training, network, store, take)
-    masks = arm_of(training).masks(ticket, draw_of(training, network))
+    masks = arm_of(training).masks(ticket, draw_of(training, network, store))
     _check_as_many(training, ticket, masks)
     return masks
 
@@ -88,8 +93,11 @@ def rewind(training: Training, masks: Masks, network: Network, store: Store) -> 
         masks: its masks.
         network: the experiment's network.
         store: has what finished trainings have left.
+
+    Raises:
+        UserError: if a file that is needed is damaged.
     """
-    draw = draw_of(training, network)
+    draw = draw_of(training, network, store)
     earlier = Earlier(training, network.experiment, store)
     rewinding = rewinding_for(training, network.experiment)
 
@@ -129,15 +137,17 @@ def arm_of(training: Training) -> Arm:
     return Arm() if training.arm == DENSE else ARMS[training.kind]()
 
 
-def draw_of(training: Training, network: Network) -> Draw:
+def draw_of(training: Training, network: Network, store: Store | None = None) -> Draw:
     """Returns where a training's arm takes its randomness from.
 
     Args:
         training: the training.
         network: the experiment's network.
+        store: has what finished trainings have left; None has theta_0 drawn.
     """
     streams = Streams(network.experiment.seed, training.replicate)
-    return Draw(streams, training.level, training.draw, network.initial_weights, network.pretrained)
+    theta_0 = functools.partial(network.theta_0, training.replicate, store)
+    return Draw(streams, training.level, training.draw, network.initial_weights, theta_0)
 
 
 def _check_same_kernels(masks: Masks, network: Network, store: Store) -> None:

@@ -70,7 +70,7 @@ class OpenedRun(Run):
 
     def initial_weights(self, training: Training) -> dict[str, np.ndarray]:
         """Returns the weights that a training started from, by name; pruned ones are zero."""
-        return tickets.initial_weights(self.store, training)
+        return tickets.initial_weights(self.store, training, self.model_fn)
 
     def masks(self, training: Training) -> dict[str, np.ndarray]:
         """Returns a training's masks, boolean arrays by kernel name."""
@@ -221,7 +221,7 @@ class OpenedRun(Run):
         is_known = not isinstance(self.data, data.UserDataInfo) or names_function(name)
         if self.loaded is None and not is_known:
             raise UserError(
-                f"{self.store.folder}: was run on data given in Python; open it with the same, "
+                f"{self.store.folder}: was run on data passed in Python; open it with the same, "
                 "lth_tf.open_run(folder, data=...)"
             )
         found = self.loaded or data.load(name, self.data_dir)
@@ -282,7 +282,7 @@ def open_run(
         folder: the run directory.
         model_fn: the function that makes the network, where it cannot be imported by the name that
             the run has of it.
-        data: the data, where they were given in Python; see `UserData.of`.
+        data: the data, where they were passed in Python; see `UserData.of`.
         data_dir: TFDS's folder; by default $TFDS_DATA_DIR, else ~/tensorflow_datasets.
 
     Raises:
@@ -292,7 +292,7 @@ def open_run(
 
 
 def open_runs(folders: Sequence[Path], **opened_with: Any) -> list[OpenedRun]:
-    """Opens run directories, one that is given twice only once; no two have one name.
+    """Opens run directories, one that is named twice only once; no two have one name.
 
     Args:
         folders: the run directories.

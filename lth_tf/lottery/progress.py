@@ -103,6 +103,7 @@ class ProgressListener(contextlib.AbstractContextManager):
         self._test = "test" if metric == ACCURACY else f"test {metric.label}"
         self._experiment = experiment
         self._iterations = experiment.recipe.iterations
+        self._first: dict[Training, int] = {}
         self._total = sum(self._length(training) for training in pending)
         self._left_to_run = len(pending)
         self._done = 0
@@ -126,14 +127,18 @@ class ProgressListener(contextlib.AbstractContextManager):
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def started(self, training: Training, density: float) -> None:
-        """Shows that a training starts."""
+    def started(self, training: Training, density: float, iteration: int) -> None:
+        """Shows that a training starts; what an earlier process did of it takes no time now."""
         self._density[training] = density
-        self._show(f"{_place(training)}  compiling")
+        before = self._length(training)
+        self._first.setdefault(training, iteration)
+        self._total -= before - self._length(training)
+        self._show(f"{_place(training)}  compiling", total=max(self._total, 1))
 
     def measured(self, training: Training, row: MetricsRow) -> None:
         """Moves the bar on; in a file, a line a minute."""
-        self._now[training] = row.iteration - self._iterations + self._length(training)
+        # A training that goes on tells again of the evaluations before.
+        self._now[training] = max(0, row.iteration - self._iterations + self._length(training))
         now = self._done + sum(self._now.values())
         validation = self._metric.text(row.validation_accuracy, decimals=1)
         state = f"{row.iteration:,}/{self._iterations:,}  validation {validation}"
@@ -168,7 +173,11 @@ class ProgressListener(contextlib.AbstractContextManager):
             )
 
     def _length(self, training: Training) -> int:
-        return self._iterations - rewinding_for(training, self._experiment).iteration
+        """Returns the iterations that it has from here on, or from where it went on in this run."""
+        first = self._first.get(training)
+        if first is None:
+            first = rewinding_for(training, self._experiment).iteration
+        return self._iterations - first
 
     def _left_after(self, done: int) -> str:
         if not done:

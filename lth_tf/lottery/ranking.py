@@ -25,6 +25,7 @@ from lth_tf.training.rewind import set_weights
 
 Take = Callable[[np.ndarray], Examples]
 _CLASSES = 10  # of targets that are no classes
+_PIECE = 1_000  # examples that are on the device beside the data set
 
 
 class Ranking:
@@ -45,6 +46,7 @@ class Ranking:
         Raises:
             UserError: if a file is damaged.
         """
+        self._training = training
         self._network = network
         self._take = take
         self._inverted = inverted
@@ -124,11 +126,11 @@ class Ranking:
     @cached_property
     def _examples(self) -> Examples:
         """Draws training examples, so many of each class."""
-        recipe = self._network.experiment.recipe
-        rows, _ = self._network.data.split(recipe.validation_size, self._streams.generator("split"))
+        rows, _ = self._network.split(self._training.replicate)
         rows = self._streams.generator("criterion_examples").permutation(rows)
         wanted = self._criterion.examples_per_class
-        targets = np.asarray(tf.nest.flatten(self._take(rows)[1])[0])
+        pieces = (rows[first : first + _PIECE] for first in range(0, len(rows), _PIECE))
+        targets = np.concatenate([tf.nest.flatten(self._take(piece)[1])[0] for piece in pieces])
         if targets.size > len(rows) or not np.issubdtype(targets.dtype, np.integer):
             return self._take(rows[: _CLASSES * wanted])
         drawn = [rows[targets.ravel() == label][:wanted] for label in np.unique(targets)]

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import sys
+import sysconfig
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -90,7 +91,8 @@ def _check_listens(cluster: str) -> None:
 
 def _own_address() -> str | None:
     """Returns where Ray will look for this machine's cluster, which may have ended since."""
-    if address := os.environ.get("RAY_ADDRESS"):
+    address = os.environ.get("RAY_ADDRESS")
+    if address and address != "auto":
         return address
     folders = (os.environ.get(name) for name in ("RAY_TMPDIR", "TMPDIR"))
     file = Path(next(filter(None, folders), "/tmp"), "ray", "ray_current_cluster")
@@ -106,8 +108,12 @@ def _unreached(cluster: str, error: Exception) -> UserError:
 
 def _own_paths() -> list[str]:
     """Lists where this process finds modules besides its Python installation."""
-    paths = [str(Path(path or ".").resolve()) for path in sys.path]
-    return [path for path in paths if not path.startswith((sys.prefix, sys.base_prefix))]
+    prefixes, names = (sys.prefix, sys.base_prefix), ("lib", sys.platlibdir)
+    libraries = [Path(prefix, name) for prefix in prefixes for name in names]
+    libraries += [Path(sysconfig.get_path(name)) for name in ("purelib", "platlib")]
+    libraries = [path.resolve() for path in libraries]
+    paths = [Path(path or ".").resolve() for path in sys.path]
+    return [str(path) for path in paths if not any(map(path.is_relative_to, libraries))]
 
 
 class Machine(NamedTuple):
@@ -142,7 +148,7 @@ def machines_of(settings: Settings) -> list[Machine]:
     for node in alive:
         has = node["Resources"]
         room = min(
-            int(has.get(of_ray, 0) / needs[ours]) for of_ray, ours in most.items() if needs[ours]
+            _room(has.get(of_ray, 0), needs[ours]) for of_ray, ours in most.items() if needs[ours]
         )
         if room:
             name = _name(node["NodeManagerHostname"], node["NodeID"])
@@ -154,6 +160,17 @@ def machines_of(settings: Settings) -> list[Machine]:
             "(--threads, --gpu_share); start machines that do"
         )
     return found
+
+
+def _room(has: float, needs: float) -> int:
+    """Returns how many trainings a resource has room for; a share never spans two devices.
+
+    Args:
+        has: how many devices there are.
+        needs: how many each training needs, or the share of one.
+    """
+    each = int(1 / needs + 1e-9) if needs < 1 else 1  # 1 / (1 / 3) may be below 3
+    return int(has) * each if needs < 1 else int(has / needs)
 
 
 def needs_of(settings: Settings) -> dict[str, float]:
@@ -227,7 +244,7 @@ def check(machines: Sequence[Machine], folders: Sequence[Path]) -> None:
                 ) from None
             except Exception as error:
                 raise UserError(
-                    f"{machine.name}: cannot run trainings: {reason_of(error)}; it needs the "
+                    f"{machine.name}: cannot run trainings: {said_by_ray(error)}; it needs the "
                     "Python, lth_tf and packages of the machine that starts the run"
                 ) from None
             for folder in folders:
@@ -240,8 +257,8 @@ def check(machines: Sequence[Machine], folders: Sequence[Path]) -> None:
             processors.add(answer.processor)
         if len(processors) > 1:
             _log.warning(
-                "The cluster has several kinds of processors (%s): results may differ from those "
-                "of one kind in their last bits",
+                "The cluster has several models of processors (%s): results may differ from those "
+                "of one model in their last bits",
                 "; ".join(sorted(processors)),
             )
     finally:
@@ -287,8 +304,9 @@ def here() -> tuple[str, str]:
     return machine, _name(socket.gethostname(), machine)
 
 
-def reason_of(error: Exception) -> str:
-    """Returns the first sentence of what Ray says of an error, or what a user's mistake is."""
+def said_by_ray(error: Exception) -> str:
+    """Returns what a user's mistake is, or the beginning of what Ray says of another error."""
     cause = getattr(error, "cause", None) or error
-    text = str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {cause}"
-    return " ".join(text.split())[:300]
+    if isinstance(cause, UserError):
+        return " ".join(str(cause).split())
+    return " ".join(f"{type(cause).__name__}: {cause}".split())[:300]

@@ -217,10 +217,10 @@ def rewinding_for(training: Training, experiment: Experiment) -> Rewinding:
 
 
 def keeps_trained_weights(experiment: Experiment) -> bool:
-    """Says whether what an experiment finds has trained weights, and is no ticket (Section 2)."""
-    if experiment.prunes_while_training:
-        return True
-    return not experiment.is_transfer and rewinding_of(experiment.recipe).keeps_weights
+    """Says whether what an experiment finds goes on from the weights of trainings before."""
+    if experiment.is_transfer or experiment.prunes_while_training:
+        return False
+    return rewinding_of(experiment.recipe).keeps_weights
 
 
 def iterations_before(training: Training, experiment: Experiment) -> int:

@@ -34,7 +34,7 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             UserError: if it cannot be written; the other methods raise this too.
         """
         self._folder = folder
-        self._metric = metric.slug
+        self._metric = metric.tag
         fields = {**experiment.recipe.to_json(), "seed": experiment.seed, **vars(training)}
         values = {k: v if isinstance(v, int | float | str) else str(v) for k, v in fields.items()}
         with writing(folder):
@@ -80,12 +80,12 @@ class TensorBoardLog(contextlib.AbstractContextManager):
             for name, mask in outcome.masks.items():
                 layer = name.rsplit("/", 1)[0]
                 tf.summary.scalar(f"density/{layer}", mask.mean())
-                # TensorFlow's own takes 60 times the memory of the weights.
+                # TensorFlow's histogram takes 60 times the memory of the weights.
                 survivors = histogram_pb(f"surviving_weights/{layer}", outcome.weights[name][mask])
                 tf.summary.experimental.write_raw_pb(survivors.SerializeToString())
 
-    def __exit__(self, kind: object, *error: object) -> None:
+    def __exit__(self, error_type: object, *error: object) -> None:
         # The error that ended the training is shown, not that this could not be written either.
-        quietly = contextlib.suppress(UserError) if kind else contextlib.nullcontext()
+        quietly = contextlib.suppress(UserError) if error_type else contextlib.nullcontext()
         with quietly, writing(self._folder):
             self._writer.close()

@@ -7,6 +7,7 @@ from lth_tf.formats.ticket import Ticket
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import rewind
 from lth_tf.lottery.rewinding import rewinding_for
+from lth_tf.models.user_model import ModelFunction
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.results import NEWER
 from lth_tf.runs.store import Store
@@ -22,17 +23,18 @@ _METRICS = (
 )
 
 
-def ticket(store: Store, training: Training) -> Ticket:
+def ticket(store: Store, training: Training, make: ModelFunction | None = None) -> Ticket:
     """Returns the ticket of any finished training, a control's or the dense network's as well.
 
     Args:
         store: the run directory.
         training: the training.
+        make: the function that makes the network, where the recipe's name does not find it.
 
     Raises:
-        UserError: if the training is not finished, or its files are damaged.
+        UserError: see `initial_weights`.
     """
-    trained, weights = trained_weights(store, training), initial_weights(store, training)
+    trained, weights = trained_weights(store, training), initial_weights(store, training, make)
     fields, experiment, result = store.experiment_json(), store.experiment(), store.result(training)
     metadata = {
         **{name: fields[name] for name in ("recipe", "data", "strategy", "seed")},
@@ -43,7 +45,7 @@ def ticket(store: Store, training: Training) -> Ticket:
         "remaining": result.remaining,
         "iteration": _iteration(experiment, training),
         "metrics": {name: getattr(result, name) for name in _METRICS},
-        "versions": fields["starts"][-1]["versions"],
+        "versions": fields["starts"][-1].get("versions", {}),
     }
     if experiment.is_transfer:
         metadata["from_ticket"] = experiment.ticket
@@ -70,20 +72,26 @@ def trained_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
     return store.read_arrays(training, "weights")
 
 
-def initial_weights(store: Store, training: Training) -> dict[str, np.ndarray]:
+def initial_weights(
+    store: Store, training: Training, make: ModelFunction | None = None
+) -> dict[str, np.ndarray]:
     """Returns what a training started from, by name: for a ticket mask * theta_0, or theta_k.
 
     Args:
         store: the run directory.
         training: the training.
+        make: the function that makes the network, where the recipe's name does not find it.
 
     Raises:
-        UserError: if the training is not finished, or its files are damaged.
+        UserError: if the training is not finished, its files are damaged, or theta_0 is pretrained
+            and the dense network, which keeps it, is not finished.
     """
     _require_done(store, training)
     if training.level == 0:
         return store.read_arrays(training, "initial")
-    network = Network(store.experiment(), store.data(), ticket=store.ticket())
+    if store.experiment_json().get("objective", {}).get("pretrained"):
+        _require_done(store, training.dense)
+    network = Network(store.experiment(), store.data(), make, store.ticket())
     masks = store.read_masks(training)
     weights = dict(rewind(training, masks, network, store).weights)
     for name, mask in masks.items():

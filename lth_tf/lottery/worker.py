@@ -32,17 +32,19 @@ from lth_tf.training.state import State, read_state
 from lth_tf.training.trainer import Trained, Trainer
 
 _SAMPLE = 10_000
+_OF_MASKS = "mask_learning_rate"
 
 
 class Listener(Protocol):
     """Is called as an experiment's trainings make progress."""
 
-    def started(self, training: Training, density: float) -> None:
-        """A training starts.
+    def started(self, training: Training, density: float, iteration: int) -> None:
+        """A training starts, or goes on.
 
         Args:
             training: the training.
             density: the share of its kernels' weights that remain.
+            iteration: the iteration that it goes on from.
         """
 
     def measured(self, training: Training, row: MetricsRow) -> None:
@@ -138,11 +140,12 @@ class Worker:
         listener: Listener,
         should_stop: Callable[[], bool],
     ) -> None:
-        listener.started(training, self._density(training, initial))
         folder = self._store.clear(training)
         checkpoint = self._store.checkpoint(training)
         iterations = self._experiment.recipe.iterations
         state = read_state(checkpoint, training.path, initial, iterations)
+        begins = state.iteration if state else initial.iteration
+        listener.started(training, self._density(training, initial), begins)
         initial, state = share(self._process_group, initial, state)
         saving = self._saving(training, checkpoint, should_stop)
         rows: list[MetricsRow] = []
@@ -223,7 +226,7 @@ class Worker:
             )
         except DivergedError as error:
             raise DivergedError(
-                f"{training.path}: {error}{_likely_cause(trainer.recipe)}"
+                f"{training.path}: {error}{_likely_cause(recipe, schedule.trains_weights)}"
             ) from None
 
     def _result(self, training: Training, outcome: Trained) -> Result:
@@ -261,15 +264,17 @@ class Worker:
         )
 
 
-def _likely_cause(recipe: Recipe) -> str:
+def _likely_cause(recipe: Recipe, trains_weights: bool) -> str:
     """Says which of a recipe's settings are likely to have made a loss that is not finite."""
     causes = []
+    flag = "learning_rate" if trains_weights or not recipe.mask_learning_rate else _OF_MASKS
+    rate = getattr(recipe, flag)
     if recipe.weight_decay > 0.1:
         causes.append(f"--weight_decay={recipe.weight_decay:g} is large; set it to 1e-4 or so")
     if recipe.precision == "mixed_float16":
         causes.append("--precision=mixed_float16 overflows; set mixed_bfloat16 or float32")
-    if recipe.learning_rate > 0.5 or (recipe.optimizer == "adam" and recipe.learning_rate > 0.05):
-        causes.append(f"--learning_rate={recipe.learning_rate:g} is large; set a tenth of it")
+    if rate > 0.5 or (recipe.optimizer == "adam" and rate > 0.05):
+        causes.append(f"--{flag}={rate:g} is large; set a tenth of it")
     if recipe.init_stddev > 0.5:
         causes.append(f"--init_stddev={recipe.init_stddev:g} is large; set it to 0.1 or so")
     return f". Here {'; '.join(causes)}" if causes else ""

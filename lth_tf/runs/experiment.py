@@ -114,8 +114,8 @@ class Experiment:
                     f"--arms={shortened(','.join(self.arms), 200)}: {shortened(arm, 40)!r} must be "
                     f"an arm's name, as in {TICKET},reinit"
                 )
-        levels = 2 if self.is_transfer else 1 + self.rounds
-        trainings = self.replicates * levels * (1 + (len(self.arms) - 1) * self.reinits)
+        later = 1 if self.is_transfer else self.rounds
+        trainings = self.replicates * (len(self.arms_of(0)) + later * len(self.arms_of(1)))
         if trainings > _MOST_TRAININGS:
             raise UserError(
                 f"--rounds={self.rounds}, --replicates={self.replicates}, "

@@ -65,10 +65,18 @@ def missing_packages(starts: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _git_revision() -> str | None:
-    command = ["git", "rev-parse", "HEAD"]
-    here = Path(__file__).parent
+    here = Path(__file__)
+    # An installed program may lie in somebody's repository, whose revision says nothing of it.
+    if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:
+        return None
+    return _git(here.parent, "rev-parse", "HEAD")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """Returns what git prints; None if it fails, prints nothing or is not there."""
+    how = {"cwd": folder, "capture_output": True, "text": True, "timeout": 5}
     try:
-        done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=5)
+        done = subprocess.run(["git", *arguments], check=False, **how)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return (done.stdout.strip() or None) if done.returncode == 0 else None

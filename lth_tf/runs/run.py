@@ -1,4 +1,4 @@
-"""Curves: run directories as the report reads them, finished or not, or as they are published."""
+"""Runs: run directories as the report reads them, finished or not, or as they are published."""
 
 import dataclasses
 import os
@@ -72,7 +72,7 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """Reads run directories, one that is given twice only once.
+    """Reads run directories, one that is named twice only once.
 
     Raises:
         UserError: if one is no run directory, or damaged.

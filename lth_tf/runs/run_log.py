@@ -36,7 +36,14 @@ class _FileHandler(logging.FileHandler):
 
 @contextlib.contextmanager
 def full_disk_named(folder: Path) -> Iterator[None]:
-    """Names the run directory where the system, refusing to write, names no file."""
+    """Names the run directory where the system, refusing to write, names no file.
+
+    Args:
+        folder: the run directory.
+
+    Raises:
+        UserError: if something could not be written inside the context.
+    """
     try:
         yield
     except OSError as error:
@@ -84,7 +91,8 @@ class RunLog:
             yield
         finally:
             self._is_hearing = False
-            logger.level, logger.propagate = before
+            logger.setLevel(before[0])  # which forgets what was heard inside, too
+            logger.propagate = before[1]
             for handler in self._handlers:
                 logger.removeHandler(handler)
 

@@ -1,12 +1,15 @@
 """Settings: how an experiment is run, as against what it is (its recipe, plan and seed)."""
 
 import dataclasses
+import numbers
 import re
 
 from lth_tf.errors import UserError, shortened
 from lth_tf.machine import usable_cores
 
 _RANGES = {"jobs": (1, 256), "threads": (0, 1_024), "checkpoint_every": (0, 10**9)}
+_WHOLE = ("jobs", "threads")
+_XLA = ("auto", "on", "off")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +50,15 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():
+            self._check_number(name)
             value = getattr(self, name)
             if not least <= value <= most:
                 raise UserError(
                     f"--{name}={shortened(str(value), 40)}: must be from {least} to {most:,}"
                 )
+        if self.xla not in _XLA:
+            raise UserError(f"--xla={shortened(str(self.xla), 40)}: must be auto, on or off")
+        self._check_number("gpu_share")
         if not (0 < self.gpu_share < 1 or self.gpu_share in range(1, 65)):
             raise UserError(
                 f"--gpu_share={self.gpu_share:g}: must be above 0 and at most 1, or a whole number "
@@ -64,6 +71,13 @@ class Settings:
                 f"--jobs={self.jobs}: must be 1 with --distribution={self.distribution}, which "
                 "gives each training all devices"
             )
+
+    def _check_number(self, name: str) -> None:
+        """Checks that a field is a number: flags such as --jobs=auto are no values in Python."""
+        value, is_whole = getattr(self, name), name in _WHOLE
+        if not isinstance(value, numbers.Integral if is_whole else numbers.Real):
+            what = "a whole number" if is_whole else "a number"
+            raise UserError(f"--{name}={shortened(str(value), 40)}: must be {what} in Python")
 
     def _check_cluster(self) -> None:
         if self.cluster != "auto" and not re.fullmatch(r"[\w.-]+:\d{1,5}", self.cluster):

@@ -1,5 +1,6 @@
 """The store: a run directory, where each training leaves its files and the next one finds them."""
 
+import contextlib
 import json
 import logging
 import os
@@ -75,8 +76,9 @@ class Store:
         """What `finished` has left out so far, and why, in sentences."""
         return [text for text in self._warned if text.endswith(_LEFT_OUT)]
 
-    def lock(self) -> filelock.BaseFileLock:
-        """Makes the folder and takes its lock, which ends with the process.
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Makes the folder and holds its lock inside the context; it ends with the process.
 
         Raises:
             UserError: if another process has it, the folder cannot be written, or it is there and
@@ -93,7 +95,10 @@ class Store:
                     f"{self.folder}: another process is running this experiment; "
                     "wait for it, or give this one another --name"
                 ) from None
-        return lock
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _check_ours(self) -> None:
         """Checks that a folder is a run directory, or empty, or not there."""
@@ -139,6 +144,7 @@ class Store:
             except UserError:
                 if self._has_begun or self.is_published:
                     raise
+                self.ticket_path.unlink(missing_ok=True)
         self._clear_up()
         files.write_json(path, fields)
 

@@ -123,8 +123,8 @@ def check_nested(path: Path, masks: Arrays, parent: Arrays) -> None:
             raise UserError(f"{path}: {name} must have its parent's shape")
         if wrong := np.count_nonzero(mask & ~parent[name]):
             raise UserError(
-                f"{path}: {name} must be nested in the level's before, but {wrong:,} weights that "
-                "were pruned there are back"
+                f"{path}: {name} must keep only what the level before keeps, but {wrong:,} weights "
+                "that were pruned there are back"
             )
 
 

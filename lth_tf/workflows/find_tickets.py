@@ -52,7 +52,7 @@ class Found:
         Args:
             folder: the run directory.
             model_fn: the function that makes the network, where the run's name does not find it.
-            data: the data, where they were given in Python; see `open_run`.
+            data: the data, where they were passed in Python; see `open_run`.
 
         Raises:
             UserError: if it is none.
@@ -125,7 +125,7 @@ class Found:
             UserError: if its training is not finished.
         """
         arm = arm or (TICKET if level else DENSE)
-        found = ticket(self._store, Training(replicate, level, arm))
+        found = ticket(self._store, Training(replicate, level, arm), self._model_fn)
         return dataclasses.replace(found, make=self._model_fn)
 
     @property

@@ -40,7 +40,7 @@ def test_a_users_files_stay(tmp_path):
     theirs.mkdir(parents=True)
     (theirs / "thesis.txt").write_text("years")
     with pytest.raises(UserError, match="must be a run directory, or not be there, but it has the"):
-        Store(theirs).lock()
+        Store(theirs).lock().__enter__()
     assert [path.name for path in theirs.iterdir()] == ["thesis.txt"]
     store, training = Store(tmp_path / "run"), Training(0, 0, "dense")
     folder = store.clear(training)
@@ -65,6 +65,9 @@ def test_a_users_files_stay(tmp_path):
         (lambda: Recipe(iterations=10**13), "--iterations=10000000000000: must be from 1"),
         (lambda: Recipe(width=1e4), "--width=10000.0: must be above 0 and at most 100"),
         (lambda: Settings(jobs=100_000), "--jobs=100000: must be from 1 to 256"),
+        (lambda: Settings(jobs="auto"), "--jobs=auto: must be a whole number in Python"),
+        (lambda: Settings(gpu_share="all"), "--gpu_share=all: must be a number in Python"),
+        (lambda: Settings(xla=True), "--xla=True: must be auto, on or off"),
         (lambda: Settings(threads=100_000), "--threads=100000: must be from 0 to"),
         (lambda: Settings(checkpoint_every=float("nan")), "--checkpoint_every=nan: must be"),
         (lambda: Settings(checkpoint_every=float("inf")), "--checkpoint_every=inf: must be"),

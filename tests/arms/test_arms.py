@@ -115,7 +115,7 @@ def test_a_reordered_ticket_starts_as_the_ticket_and_ends_elsewhere(finished):
 def test_a_reordered_ticket_has_an_order_augmentation_and_dropout_of_its_own():
     def told(level, arm):
         training = Training(0, level, arm)
-        draw = Draw(Streams(0, 0), level, training.draw, dict)
+        draw = Draw(Streams(0, 0), level, training.draw, dict, dict)
         order = make_order(training, draw, np.arange(90), 10)
         return order.batches(0, 2).tobytes(), order.augment_key, order.dropout_key
 

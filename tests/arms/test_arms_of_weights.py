@@ -37,7 +37,7 @@ MASKS = masks_of(0.3)
 
 
 def draw_of(level=1, number=0, seed=0):
-    return Draw(Streams(seed, 0), level, number, lambda key: theta_0())
+    return Draw(Streams(seed, 0), level, number, lambda key: theta_0(), theta_0)
 
 
 def weights_of(arm, masks=MASKS, draw=None, ticket=theta_0):

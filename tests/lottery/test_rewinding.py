@@ -111,7 +111,7 @@ def test_rewound_is_theta_0_from_the_beginning_whatever_the_kind(kind):
             asked.append((training.level, name))
             return {"a/kernel": np.float32([1, 2])}
 
-    network = types.SimpleNamespace(experiment=experiment, initial_weights=None, pretrained={})
+    network = types.SimpleNamespace(experiment=experiment, initial_weights=None, theta_0=dict)
     found = rewind(Training(0, 2, "rewound_0"), masks, network, Files())
     assert asked == [(0, "initial")] and found.weights["a/kernel"].tolist() == [1, 2]
     assert (found.iteration, found.schedule, found.optimizer) == (0, 0, None)

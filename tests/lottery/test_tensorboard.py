@@ -9,6 +9,12 @@ from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
+from lth_tf.lottery.tensorboard import TensorBoardLog
+from lth_tf.metric import Metric
+from lth_tf.paper.recipes import paper_recipe
+from lth_tf.runs.experiment import DENSE, Experiment, Training
+from lth_tf.training.measure import MetricsRow
+
 LAYERS = ("dense1", "dense2", "output")
 
 
@@ -40,6 +46,15 @@ def test_scalars_are_those_of_metrics_csv(events, folder):
         rows = (line.split(",") for line in lines[1:])
         wanted = {int(row[0]): float(row[place]) for row in rows if row[place]}
         assert scalars(events, tag) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_network_that_is_judged_by_its_loss_has_tags_beside_those_of_the_losses(tmp_path):
+    experiment, training = Experiment(recipe=paper_recipe("lenet"), rounds=0), Training(0, 0, DENSE)
+    with TensorBoardLog(tmp_path, experiment, training, Metric.named("loss")) as log:
+        log.row(MetricsRow(10, 0.1, 0.2, 0.3, learning_rate=0.01))
+    events = EventAccumulator(str(tmp_path), size_guidance={"tensors": 0}).Reload()
+    wanted = {"loss/train": 0.1, "loss/validation": 0.2, "mean_loss/validation": 0.3}
+    assert {tag: scalars(events, tag)[10] for tag in wanted} == pytest.approx(wanted)
 
 
 def test_the_learning_rate_is_there_at_every_evaluation(events, folder):

@@ -5,14 +5,19 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
+from lth_tf.errors import UserError
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.recipe import Recipe
+from lth_tf.runs import provenance
 from lth_tf.runs.experiment import Experiment, Training, make_plan
+from lth_tf.runs.provenance import describe_start
+from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 
 COLUMNS = [
@@ -176,6 +181,42 @@ def test_experiment_json_says_what_ran_with_what(reference):
     assert names - {".lock"} == {
         "experiment.json", "results.csv", "run.log", "replicate_00", "replicate_01",
     }  # fmt: skip
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_a_revision_is_that_of_the_program_not_of_what_it_is_installed_in(tmp_path, monkeypatch):
+    def git(*arguments):
+        who = ("-c", "user.name=a", "-c", "user.email=b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    file = tmp_path / "venv/provenance.py"
+    file.parent.mkdir()
+    file.touch()
+    monkeypatch.setattr(provenance, "__file__", str(file))
+    git("init")
+    git("commit", "--allow-empty", "-m", "somebody's")
+    assert describe_start((), Settings())["git_revision"] is None
+    git("add", ".")
+    assert len(describe_start((), Settings())["git_revision"]) == 40
+
+
+def test_the_lock_is_free_when_it_was_left(tmp_path):
+    held = Store(tmp_path / "e").lock()
+    with (
+        held,
+        pytest.raises(UserError, match="another process is running this experiment"),
+        Store(tmp_path / "e").lock(),
+    ):
+        pass
+    with Store(tmp_path / "e").lock():
+        pass
+
+
+def test_a_plan_of_as_many_trainings_as_may_be_has_no_controls_of_the_dense_network():
+    how = {"recipe": paper_recipe("lenet"), "arms": ("ticket", "reinit"), "rounds": 10}
+    Experiment(**how, replicates=100, reinits=98)  # 100 * (1 + 10 * 99)
+    with pytest.raises(UserError, match="at most 100,000 trainings together, found 100,100"):
+        Experiment(**how, replicates=100, reinits=99)
 
 
 def test_a_plan_has_every_training_behind_its_parent():

@@ -12,6 +12,7 @@ from lth_tf.data import ImageInfo
 from lth_tf.errors import UserError
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.next_level import prune
+from lth_tf.lottery.ranking import Ranking
 from lth_tf.lottery.rewinding import keeps_trained_weights
 from lth_tf.lottery.tickets import ticket
 from lth_tf.paper.recipes import paper_recipe
@@ -88,6 +89,21 @@ def test_each_level_has_the_largest_of_all_initial_weights(tmp_path):
         found = prune(Training(0, level, "ticket"), network, Store(tmp_path), take=None)
         masks_of = np.concatenate([found[name].ravel() for name in KERNELS])
         assert masks_of.sum() == kept and sizes[masks_of].min() >= sizes[~masks_of].max()
+
+
+def test_examples_are_drawn_of_each_class_without_a_copy_of_the_data_set(tmp_path):
+    network, sizes = network_of("snip"), []
+    labels = np.arange(network.data.train_size) % 10
+
+    def take(rows):
+        sizes.append(len(rows))
+        return rows, labels[rows]
+
+    ranking = Ranking(Training(0, 1, "ticket"), network, Store(tmp_path), take)
+    rows, targets = ranking._examples
+    *pieces, drawn = sizes
+    assert sum(pieces) == len(network.split(0)[0]) and max(pieces) <= 1_000
+    assert [*np.bincount(targets)] == [drawn // 10] * 10 and set(rows) <= set(network.split(0)[0])
 
 
 def test_an_interrupted_run_continues_with_the_same_masks_and_bits(outcome, tmp_path):

@@ -131,7 +131,7 @@ def test_its_networks_can_be_run_on_its_data(found, mine):
     np.testing.assert_array_equal(targets, mine.data()[1][1])
     outputs = run.logits(Training(1, 2, "ticket"), inputs)
     np.testing.assert_allclose(outputs.sum(-1), 1, rtol=1e-5)
-    with pytest.raises(UserError, match=r"was run on data given in Python; open it with the same"):
+    with pytest.raises(UserError, match=r"was run on data passed in Python; open it with the same"):
         lth_tf.open_run(found.folder).examples("test")
     train, validation, test = mine.data()
     other = lth_tf.UserData.of(train, validation, (test[0] + 1, test[1]))
@@ -298,6 +298,14 @@ def test_refuses_before_anything_is_written(mine, tmp_path, make, message):
         (
             ("--model=mine:network", "--dataset=mine:data", "--init_stddev=0.1"),
             "--init_stddev=0.1: must be left out with --model=mine:network",
+        ),
+        (
+            ("--model=mine:network", "--dataset=mine:data", "--width=0.5", "--dry_run"),
+            "--width=0.5: must be left out with --model=mine:network, a function that decides",
+        ),
+        (
+            ("--model=mine:network", "--dataset=mine:data", "--dropout=0.1", "--dry_run"),
+            "--dropout=0.1: must be left out with --model=mine:network",
         ),
         (
             ("--model=lenet", "--dataset=mnist_5k", "--nohigher_is_better"),

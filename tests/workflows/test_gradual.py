@@ -88,7 +88,8 @@ def test_no_training_of_the_plan_needs_another_and_none_is_a_winning_ticket():
     plan = make_plan(experiment)
     assert {experiment.parent(training) for training in plan} == {None}
     assert experiment.concurrency == len(plan) == 8
-    assert keeps_trained_weights(experiment)
+    assert not keeps_trained_weights(experiment)  # but it prunes while it trains
+    assert experiment.prunes_while_training
     kept = {
         (strategy, rewind): keeps_trained_weights(
             Experiment(

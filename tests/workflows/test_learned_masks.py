@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from lth_tf.lottery import worker
 from lth_tf.lottery.tickets import ticket
+from lth_tf.recipe import Recipe
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
 
@@ -34,6 +36,13 @@ def test_the_density_that_is_reached_is_recorded_and_the_result_is_m_theta_0(run
             np.testing.assert_array_equal(weights[name], np.where(mask, start, 0))
             exported = ticket(store, training)
             np.testing.assert_array_equal(exported.weights[name], weights[name])
+
+
+def test_a_diverged_training_names_the_rate_that_it_had():
+    recipe = Recipe(learning_rate=1e-3, mask_learning_rate=100)
+    assert "--mask_learning_rate=100 is large" in worker._likely_cause(recipe, trains_weights=False)
+    assert not worker._likely_cause(recipe, trains_weights=True)
+    assert "--learning_rate=9 is large" in worker._likely_cause(Recipe(learning_rate=9), False)
 
 
 @pytest.mark.parametrize("arm", ["random_mask", "inverted_mask"])

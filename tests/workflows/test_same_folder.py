@@ -8,6 +8,7 @@ import tf_keras as keras
 
 from lth_tf import Found, Recipe, UserError, find_tickets
 from lth_tf.pruning.kernels import snapshot
+from lth_tf.runs.experiment import Training
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -102,17 +103,31 @@ def test_a_call_that_failed_does_not_block_the_right_one(tmp_path, monkeypatch):
 
 def test_pretrained_weights_and_another_metric(tmp_path):
     pretrained = network()
+    hidden = pretrained.get_layer("hidden")
+    hidden.set_weights([30 * array for array in hidden.get_weights()])
     given = {"initial_weights": pretrained, "metric": "sparse_categorical_crossentropy"}
+    given["arms"] = ("ticket", "noise_1")
     found = find_tickets(network, *SETS, **HOW, **given, folder=tmp_path / "e")
     weights = snapshot(pretrained)
     for name, array in found.ticket(0).weights.items():
         np.testing.assert_array_equal(array, weights[name])
+    # Its function cannot be imported, and the deviation of noise is that of the pretrained weights.
+    noisy = found.ticket(1, arm="noise_1_0")
+    left = noisy.masks["hidden/kernel"]
+    assert np.abs(noisy.trained["hidden/kernel"] - noisy.weights["hidden/kernel"]).max() < 0.1
+    added = (noisy.weights["hidden/kernel"] - weights["hidden/kernel"])[left]
+    assert 0.5 < added.std() / weights["hidden/kernel"].std() < 2
+    start = found.open().initial_weights(Training(0, 1, "noise_1_0"))
+    np.testing.assert_array_equal(start["hidden/kernel"], noisy.weights["hidden/kernel"])
     assert found.open().metric.name == "sparse_categorical_crossentropy"
     text = found.report().with_name("report.md").read_text()
     assert "θ0 is not random: 4 of the network's weights are pretrained ones" in text
     assert "Masks cover all 28 kernel weights" in text
     with pytest.raises(UserError, match=r"the network is another: .*its pretrained weights"):
         find_tickets(network, *SETS, **HOW, metric=given["metric"], folder=tmp_path / "e")
+    (found.folder / "replicate_00/level_00/dense/result.json").unlink()
+    with pytest.raises(UserError, match="must have replicate_00/level_00/dense finished"):
+        found.ticket(1)
     wrong = {"hidden/kernel": np.zeros((2, 2))}
     with pytest.raises(UserError, match=r"initial_weights: hidden/kernel has shape \(2, 2\)"):
         find_tickets(network, *SETS, **HOW, initial_weights=wrong, folder=tmp_path / "f")
@@ -120,7 +135,7 @@ def test_pretrained_weights_and_another_metric(tmp_path):
 
 def mostly_embedded():
     inputs = keras.Input((5,), dtype="int64")
-    x = L.GlobalAveragePooling1D()(L.Embedding(100, 8, name="words")(inputs))
+    x = L.GlobalAveragePooling1D()(L.Embedding(100, 8, name="unbiased")(inputs))
     model = keras.Model(inputs, L.Dense(3, activation="softmax", name="out")(x))
     model.compile(loss="sparse_categorical_crossentropy")
     return model
@@ -130,7 +145,7 @@ def test_what_masks_cover_is_said(tmp_path, capfd):
     tokens = RNG.integers(0, 100, (40, 5))
     sets = [(tokens[rows], CLASSES[rows]) for rows in (slice(24), slice(24, 32), slice(32, None))]
     find_tickets(mostly_embedded, *sets, **HOW, folder=tmp_path / "e")
-    covered = "Masks cover 24 of 824 kernel weights (2.91%); not pruned: words (Embedding). Most of"
+    covered = "Masks cover 24 of 824 kernel weights (2.91%); not pruned: unbiased (Embedding). Most"
     assert covered in " ".join(capfd.readouterr().out.split())
     report = Found(tmp_path / "e").report().with_name("report.md").read_text()
     assert covered in report

@@ -17,6 +17,8 @@ from lth_tf.lottery.rewinding import rewinding_for
 from lth_tf.lottery.tickets import initial_weights, ticket
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, Training, make_plan
+from lth_tf.runs.provenance import describe_start
+from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
 
 pytestmark = pytest.mark.long
@@ -215,6 +217,7 @@ def test_a_users_own_network_is_transferred_to_one_with_other_classes(own, tmp_p
         ("--strategy=one_shot", "--strategy: must be left out with --from_ticket"),
         ("--prune_dense=0.5", "--prune_dense: must be left out with --from_ticket"),
         ("--rewind=20", "--rewind: must be left out with --from_ticket"),
+        ("--arms=ticket,rewound", "--arms=rewound: must be left out with --from_ticket"),
         (
             "--dataset=cifar10",
             "--dataset=cifar10: must have images of shape (28, 28, 1), as the ticket's mnist_5k "
@@ -229,6 +232,19 @@ def test_what_does_not_fit_a_ticket_is_told_in_one_line(run, file, tmp_path, cap
     error = capfd.readouterr().err
     assert error.startswith(f"lth_tf: {told}") and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_which_nothing_was_trained_takes_another_ticket(reference, file, tmp_path):
+    tickets = Ticket.load(file), ticket(Store(reference), Training(0, 1, "ticket"))
+    data, store = Store(reference).data(), Store(tmp_path / "e")
+    for each in tickets:
+        experiment = Experiment(
+            recipe=paper_recipe("lenet"), rounds=1, strategy="transfer", ticket=each.checksum
+        )
+        with store.lock():
+            store.begin(experiment, data, describe_start((), Settings()))
+            store.keep_ticket(each)
+        assert store.ticket().checksum == each.checksum
 
 
 @given(

@@ -109,6 +109,9 @@ def test_log_lines_that_find_no_room_are_lost_in_silence(capfd):
         for _ in range(3):
             logging.getLogger("lth_tf.test").info("here")
     log.close()
+    # What another program's log hears of this one afterwards is for its level to say.
+    logger = logging.getLogger("lth_tf.test")
+    assert logger.isEnabledFor(logging.INFO) == (logger.getEffectiveLevel() <= logging.INFO)
     assert capfd.readouterr() == ("here\n" * 3, "")
 
 

@@ -152,7 +152,7 @@ def _levels(levels: set[int]) -> str:
 
 
 def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
-    if not verdict.keeps_weights:
+    if verdict.is_of_tickets:
         return ""
     recipe = run.experiment.recipe
     if run.experiment.prunes_while_training:
@@ -254,7 +254,7 @@ def _without_reinit(verdict: Verdict) -> str:
     return (
         "Random reinit was not trained (--arms=ticket,reinit), so that nothing tells whether the "
         "initial weights matter, which is half of what makes a winning ticket."
-        if verdict.levels and not verdict.keeps_weights
+        if verdict.levels and verdict.is_of_tickets
         else ""
     )
 

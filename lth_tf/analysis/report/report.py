@@ -208,11 +208,14 @@ def verdict_on(run: Run, wanted: Wanted) -> Verdict:
         wanted: margins, where they are not to be those of the data set.
     """
     grid, marks = run.experiment.recipe.eval_every, _judged_marks(run)
-    return judge(run.results, wanted.margins(run), grid, marks, run.metric, _earlier(run))
+    while_training = run.experiment.prunes_while_training
+    return judge(
+        run.results, wanted.margins(run), grid, marks, run.metric, _earlier(run), while_training
+    )
 
 
 def _earlier(run: Run) -> Callable[[Result], int] | None:
-    """Returns the iterations that a result's weights were trained for before; None of tickets."""
+    """Returns the iterations that a result's weights were trained for before; None if for none."""
     try:
         if not keeps_trained_weights(run.experiment):
             return None

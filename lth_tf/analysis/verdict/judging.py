@@ -55,6 +55,7 @@ def judge(
     marks: Sequence[int] = (),
     metric: Metric = ACCURACY,
     earlier: Earlier | None = None,
+    prunes_while_training: bool = False,
 ) -> Verdict:
     """Judges the tickets of an experiment.
 
@@ -66,7 +67,8 @@ def judge(
         marks: iterations at which accuracies are judged instead of at early stopping.
         metric: what the accuracies are.
         earlier: where trained weights are kept: the iterations that a result's weights were trained
-            for before; None where they go back to earlier ones, and tickets are tickets.
+            for before; None where they go back to earlier ones.
+        prunes_while_training: whether masks were made in the trainings that are judged.
 
     Raises:
         UserError: if a result has no test accuracy at a mark.
@@ -83,6 +85,7 @@ def judge(
         dense=_arm(dense, quantities) if dense else None,
         metric=metric,
         keeps_weights=earlier is not None,
+        prunes_while_training=prunes_while_training,
     )
 
 

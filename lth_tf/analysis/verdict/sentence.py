@@ -7,6 +7,7 @@ from lth_tf.analysis.verdict.verdict import Effect, Endpoint, LevelVerdict, Outc
 from lth_tf.metric import Metric, percent
 
 _KEPT = "Pruned networks that keep their trained weights"
+_PRUNED = "Networks whose masks were made while they trained"
 
 
 def verdict_sentence(verdict: Verdict) -> str:
@@ -42,9 +43,10 @@ def _passed(verdict: Verdict) -> str:
 
 
 def _found(where: str, verdict: Verdict) -> str:
-    if verdict.keeps_weights:
-        return f"{_KEPT} do as well as the dense network{_budget(verdict)}, {where} of the weights"
-    return f"Winning tickets {where} of the weights"
+    if verdict.is_of_tickets:
+        return f"Winning tickets {where} of the weights"
+    them, budget = _KEPT if verdict.keeps_weights else _PRUNED, _budget(verdict)
+    return f"{them} do as well as the dense network{budget}, {where} of the weights"
 
 
 def _within(levels: Sequence[LevelVerdict], verdict: Verdict) -> str:
@@ -68,9 +70,10 @@ def _none(first: LevelVerdict, verdict: Verdict) -> str:
 
 
 def _not_found(verdict: Verdict) -> str:
-    if verdict.keeps_weights:
-        return f"{_KEPT} are not shown to do as well as the dense network{_budget(verdict)}"
-    return "No winning ticket found"
+    if verdict.is_of_tickets:
+        return "No winning ticket found"
+    them = _KEPT if verdict.keeps_weights else _PRUNED
+    return f"{them} are not shown to do as well as the dense network{_budget(verdict)}"
 
 
 def _singly(verdict: Verdict) -> str:
@@ -107,7 +110,7 @@ def _passes_alone(level: LevelVerdict) -> bool:
 
 def _too_dense(verdict: Verdict) -> str:
     sparsest = verdict.levels[-1]
-    what = "tests begin" if verdict.keeps_weights else "claim of winning tickets begins"
+    what = "claim of winning tickets begins" if verdict.is_of_tickets else "tests begin"
     text = (
         f"No level has at most {percent(verdict.margins.claim_density)} of the weights, where the "
         f"{what} (--claim_density), so that nothing is claimed. "
@@ -209,5 +212,7 @@ def _censored(level: LevelVerdict, subject: str) -> str:
 
 def _budget(verdict: Verdict) -> str:
     """Says what a comparison of networks that keep their trained weights is a comparison at."""
+    if not verdict.keeps_weights:
+        return ""
     by_iterations = any(e.is_ratio for v in verdict.levels for e in v.endpoints)
     return " at equal total iterations" if by_iterations else ", which was trained for less long"

@@ -201,6 +201,7 @@ class Verdict:
         metric: what is said of accuracies holds of.
         keeps_weights: whether what is called tickets here went on from trained weights, and is
             none: iterations are then those of all its trainings.
+        prunes_while_training: whether its masks were made in its only training, so that it is none.
     """
 
     margins: Margins
@@ -208,6 +209,12 @@ class Verdict:
     dense: Arm | None
     metric: Metric = ACCURACY
     keeps_weights: bool = False
+    prunes_while_training: bool = False
+
+    @property
+    def is_of_tickets(self) -> bool:
+        """Whether what was judged are tickets in the paper's sense."""
+        return not (self.keeps_weights or self.prunes_while_training)
 
     @property
     def claimed(self) -> tuple[LevelVerdict, ...]:
@@ -222,4 +229,4 @@ class Verdict:
     @property
     def subject(self) -> str:
         """What is compared with the dense network."""
-        return "pruned network" if self.keeps_weights else "ticket"
+        return "ticket" if self.is_of_tickets else "pruned network"

@@ -95,13 +95,17 @@ class Scheduler(abc.ABC):
 
 
 def ready_queue(queue: Sequence[Queued]) -> ReadyQueue[tuple[Queued, Training]]:
-    """Returns the trainings of all experiments, each ready when what it needs is complete."""
+    """Returns the trainings of all experiments, each ready when what it needs is complete.
+
+    An experiment's are a group.
+    """
 
     def need(item: tuple[Queued, Training]) -> tuple[Queued, Training | None]:
         queued, training = item
         return queued, queued.network.experiment.parent(training)
 
-    return ReadyQueue([(queued, t) for queued in queue for t in queued.pending], need)
+    items = [(queued, training) for queued in queue for training in queued.pending]
+    return ReadyQueue(items, need, lambda item: item[0])
 
 
 def make_worker(
@@ -123,6 +127,16 @@ def make_worker(
     use_gpus_sparingly()
     store = Store(folder)
     return Worker(Network.of(experiment, store.data(), inputs), store, settings, inputs.data)
+
+
+def with_path(training: Training, text: str) -> str:
+    """Returns what is said of a training that failed: its folder, once, and why.
+
+    Args:
+        training: the training.
+        text: why; some errors name the folder themselves.
+    """
+    return text if text.startswith(f"{training.path}: ") else f"{training.path}: {text}"
 
 
 def failure(texts: Sequence[str]) -> UserError:

@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING, Any
 from lth_tf import files, reading
 from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
-from lth_tf.lottery.schedulers import Queued, Scheduler, failure, make_worker, ready_queue
+from lth_tf.lottery.schedulers import (
+    Queued,
+    Scheduler,
+    failure,
+    make_worker,
+    ready_queue,
+    with_path,
+)
 from lth_tf.machine import gpu_of_job, shows_gpus
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
@@ -107,7 +114,7 @@ class _Source:
 
 
 class _Jobs:
-    """The processes; each is given the next training whose needs are met.
+    """The processes; each takes the next training whose needs are met.
 
     One of the experiment that it has run before goes first, as its model is built there already.
     """
@@ -140,13 +147,30 @@ class _Jobs:
                     queued = self._by_folder[folder]
                     with queued.at_work():
                         getattr(queued.listener, name)(*arguments)
+        except KeyboardInterrupt:
+            if self._stop.value:  # the second request: to stop at once
+                self._kill()
+            raise
         finally:
-            self._stop.value = 1
-            for pool in self._pools:
-                pool.shutdown(cancel_futures=True)
+            self._end()
         if should_stop():
             raise KeyboardInterrupt
         return {queued: failure(texts) for queued, texts in self._failed.items()}
+
+    def _end(self) -> None:
+        """Has the jobs stop at their next evaluation, and waits until they have."""
+        self._stop.value = 1
+        try:
+            for pool in self._pools:
+                pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            self._kill()
+            raise
+
+    def _kill(self) -> None:
+        for pool in self._pools:
+            for process in list((pool._processes or {}).values()):
+                process.kill()
 
     def _new_pool(self, job: int) -> _Pool:
         log = _job_log(self._folder, job)
@@ -164,8 +188,7 @@ class _Jobs:
         for job in (job for job in range(len(self._pools)) if job not in busy):
             if self._stop.value or not self._ready:
                 break
-            last = self._last.get(job)
-            queued, training = self._ready.take(lambda item, last=last: item[0] is last)
+            queued, training = self._ready.take(self._last.get(job))
             self._last[job] = queued
             future = self._pools[job].submit(_run_training, self._sources[queued], training)
             self._running[future] = queued, training, job
@@ -192,7 +215,7 @@ class _Jobs:
                 if isinstance(error, concurrent.futures.process.BrokenProcessPool):
                     self._pools[job] = self._new_pool(job)
                 log = _job_log(self._folder, job)
-                self._failed.setdefault(queued, []).append(f"{training.path}: {error}")
+                self._failed.setdefault(queued, []).append(with_path(training, str(error)))
                 _log.error("%s failed: %s\n%s ends:\n%s", training.path, error, log, _tail(log))
 
 

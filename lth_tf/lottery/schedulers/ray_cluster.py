@@ -29,9 +29,16 @@ from lth_tf.lottery.ray_machines import (
     machines_of,
     needs_of,
     on,
-    reason_of,
+    said_by_ray,
 )
-from lth_tf.lottery.schedulers import Queued, Scheduler, failure, make_worker, ready_queue
+from lth_tf.lottery.schedulers import (
+    Queued,
+    Scheduler,
+    failure,
+    make_worker,
+    ready_queue,
+    with_path,
+)
 from lth_tf.runs.experiment import Experiment, Training
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import RESULT
@@ -149,8 +156,8 @@ class _Trainings:
         self._ready = ready_queue(queue)
         # A GPU's memory is free again when a process ends, so Ray begins one for each training.
         self._task = ray.remote(max_retries=0, **needs_of(settings))(_run_training)
-        own = Machine(*here(), 0)
-        self._link = ray.remote(num_cpus=0)(_Link).options(scheduling_strategy=on(own)).remote()
+        this = Machine(*here(), 0)
+        self._link = ray.remote(num_cpus=0)(_Link).options(scheduling_strategy=on(this)).remote()
         self._queue, self._sources = queue, _sources(queue)
         self._running: dict[Any, _Task] = {}
         self._places: dict[tuple[Queued, Training], str] = {}
@@ -233,20 +240,20 @@ class _Trainings:
                 queued.store.update_results()
                 self._ready.finish((queued, training))
             elif self._stops:
-                _log.info("%s: was stopped (%s)", training.path, reason_of(error))
+                _log.info("%s: was stopped (%s)", training.path, said_by_ray(error))
             elif isinstance(error, UserError | ray.exceptions.RayTaskError):  # our code raised it
-                self._failed.setdefault(queued, []).append(f"{training.path}: {reason_of(error)}")
+                self._failed.setdefault(queued, []).append(with_path(training, said_by_ray(error)))
                 _log.error("%s failed on %s: %s", training.path, place, error)
             elif attempt < _RUNS_AGAIN:
                 _log.warning(
                     "%s died on %s (%s); it goes on from its checkpoint, run again %d of %d times",
-                    training.path, place, reason_of(error), attempt + 1, _RUNS_AGAIN,
+                    training.path, place, said_by_ray(error), attempt + 1, _RUNS_AGAIN,
                 )  # fmt: skip
                 self._start(task._replace(attempt=attempt + 1))
             else:
                 said = f"{training.path}: died {attempt + 1} times, last on {place}"
                 self._failed.setdefault(queued, []).append(said)
-                _log.error("%s (%s)", said, reason_of(error))
+                _log.error("%s (%s)", said, said_by_ray(error))
 
 
 def _sources(queue: Sequence[Queued]) -> dict[Queued, _Source]:

@@ -1,6 +1,6 @@
 """What is ready: a queue of which nothing is taken before what it needs is finished."""
 
-import bisect
+import heapq
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -13,39 +13,54 @@ class ReadyQueue(Generic[_T]):
     What needs something that is no item is ready from the beginning.
     """
 
-    def __init__(self, items: Sequence[_T], need: Callable[[_T], _T | None]) -> None:
+    def __init__(
+        self,
+        items: Sequence[_T],
+        need: Callable[[_T], _T | None],
+        group: Callable[[_T], Hashable] = lambda item: None,
+    ) -> None:
         """Makes the queue.
 
         Args:
             items: what is to be taken, the first first.
             need: says what an item needs; None if nothing.
+            group: says which group an item belongs to, of a few.
         """
-        self._items = items
+        self._items, self._group = items, group
         numbers = {item: number for number, item in enumerate(items)}
         self._waiting: dict[_T, list[int]] = {}
-        self._ready: list[int] = []
+        # A heap of numbers for each group that has any.
+        self._ready: dict[Hashable, list[int]] = {}
         for number, item in enumerate(items):
             needed = need(item)
             if needed in numbers:
                 self._waiting.setdefault(needed, []).append(number)
             else:
-                self._ready.append(number)
+                self._add(number)
 
     def __bool__(self) -> bool:
         """Says whether anything can be taken now."""
         return bool(self._ready)
 
-    def take(self, prefers: Callable[[_T], bool] = lambda item: False) -> _T:
+    def take(self, preferred: Hashable = None) -> _T:
         """Takes the first item that is ready.
 
         Args:
-            prefers: says of an item whether it goes before others that are ready.
+            preferred: a group whose items go before others that are ready.
         """
-        ready = range(len(self._ready))
-        place = next((i for i in ready if prefers(self._items[self._ready[i]])), 0)
-        return self._items[self._ready.pop(place)]
+        group = preferred
+        if group not in self._ready:
+            group = min(self._ready, key=lambda each: self._ready[each][0])
+        numbers = self._ready[group]
+        number = heapq.heappop(numbers)
+        if not numbers:
+            del self._ready[group]
+        return self._items[number]
 
     def finish(self, item: _T) -> None:
         """Makes what needs an item ready."""
         for number in self._waiting.pop(item, ()):
-            bisect.insort(self._ready, number)
+            self._add(number)
+
+    def _add(self, number: int) -> None:
+        heapq.heappush(self._ready.setdefault(self._group(self._items[number]), []), number)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lth_tf import report
+from lth_tf.analysis.report.report import headline
 from lth_tf.errors import UserError
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import read_runs
@@ -99,6 +100,15 @@ def test_what_lies_in_this_repository_can_be_opened():
         assert len(run.results) == run.planned
         if run.store.folder.parent == PUBLISHED:
             assert (run.store.folder / "report/report.md").exists()
+
+
+@pytest.mark.parametrize("name", ["gradual", "supermask"])
+def test_networks_that_were_pruned_while_they_trained_have_no_earlier_trainings(name):
+    said = headline(PUBLISHED / "methods" / name)
+    assert "early stopping after" in said and "earlier" not in said and "inning" not in said
+    assert ("Networks whose masks were made while they trained do as" in said) == (
+        name == "gradual"
+    )
 
 
 @pytest.mark.parametrize("density", ["0", "1.5", "-1", "nan"])

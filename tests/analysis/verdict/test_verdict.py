@@ -54,9 +54,9 @@ def tickets(level, changes, iterations=None, arm="ticket"):
     return [result(r, level, arm, 0.97 + change, j) for r, (change, j) in pairs]
 
 
-def verdict(*results, margins=MARGINS, grid=100, marks=(), earlier=None):
+def verdict(*results, margins=MARGINS, grid=100, marks=(), **how):
     together = [r for group in results for r in group]
-    return judge(together, margins, grid, marks, earlier=earlier)
+    return judge(together, margins, grid, marks, **how)
 
 
 def level(*results, **settings):
@@ -581,17 +581,18 @@ def test_what_keeps_its_weights_is_compared_in_total_and_called_no_ticket():
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("change", [0.01, -0.5])
 @pytest.mark.parametrize("marks", [(), (1000,)])
-def test_no_sentence_calls_what_keeps_its_weights_a_ticket(density, count, change, marks):
+@pytest.mark.parametrize("how", [{"earlier": before}, {"prunes_while_training": True}])
+def test_no_sentence_calls_what_is_none_a_ticket(density, count, change, marks, how):
     at = {1000: 0.97 + change}
     networks = [result(r, 0, "dense", 0.97, at={1000: 0.97}) for r in range(count)]
     found = [result(r, 1, "ticket", 0.97 + change, at=at) for r in range(count)]
     margins = Margins(0.002, 0.1, claim_density=density)
-    sentence = verdict_sentence(
-        verdict(networks, found, margins=margins, marks=marks, earlier=before)
-    )
+    sentence = verdict_sentence(verdict(networks, found, margins=margins, marks=marks, **how))
     assert "ticket" not in sentence and "Winning" not in sentence
-    if marks:
+    if marks or "earlier" not in how:
         assert "total iterations" not in sentence
+    if "earlier" not in how:
+        assert "earlier trainings" not in sentence and "keep their trained" not in sentence
 
 
 def test_judging_knows_no_tensorflow():

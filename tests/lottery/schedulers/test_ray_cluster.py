@@ -11,7 +11,9 @@ import pytest
 
 from lth_tf.errors import UserError
 from lth_tf.lottery import ray_machines
+from lth_tf.lottery.schedulers import with_path
 from lth_tf.lottery.schedulers.ray_cluster import RayCluster
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.settings import Settings
 
 FLAGS = ("--name=e", "--rounds=1", "--replicates=2", "--iterations=2000", "--checkpoint_every=0")
@@ -49,6 +51,37 @@ def test_an_address_where_nothing_listens_is_told_at_once():
         ray_machines.connected(Settings(cluster="127.0.0.1:9")),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("has", "needs", "room"), [(2, 0.6, 2), (2, 0.5, 4), (1, 1 / 3, 3), (8, 1, 8), (8, 3, 2)]
+)
+def test_a_share_of_a_gpu_never_spans_two(has, needs, room):
+    assert ray_machines._room(has, needs) == room
+
+
+def test_modules_that_lie_beside_the_installation_are_sent(monkeypatch):
+    monkeypatch.setattr("sys.prefix", "/usr")
+    monkeypatch.setattr("sys.base_prefix", "/opt/py")
+    ours = ["/usr/src/app", "/opt/python_project", "/opt/py_lib"]
+    theirs = ["/opt/py/lib/python311.zip", "/opt/py/lib/python3.11/lib-dynload", "/usr/lib/python3"]
+    monkeypatch.setattr("sys.path", [*theirs, *ours])
+    assert ray_machines._own_paths() == ours
+
+
+def test_a_users_mistake_is_said_whole_and_once():
+    training = Training(0, 1, "ticket")
+    text = f"{training.path}: the loss is nan; {'set it to less ' * 40}."
+    assert with_path(training, ray_machines.said_by_ray(UserError(text))) == text
+    assert with_path(training, "gone") == f"{training.path}: gone"
+    assert len(ray_machines.said_by_ray(ValueError("x" * 400))) == 300
+
+
+def test_an_address_in_the_environment_may_leave_the_cluster_open(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    for address, expected in (("auto", None), ("host:1", "host:1")):
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        assert ray_machines._own_address() == expected
 
 
 def test_this_machines_cluster_that_has_ended_is_told_at_once(tmp_path, monkeypatch):

@@ -1,12 +1,20 @@
 """What any scheduler does: it trains each after what it needs, and stops where it is asked to."""
 
+import concurrent.futures
+import errno
+import multiprocessing
+import os
+import threading
+import time
+
 import pytest
 
+from lth_tf.errors import UserError
 from lth_tf.lottery.inputs import Inputs
 from lth_tf.lottery.network import Network
 from lth_tf.lottery.schedulers import Queued
 from lth_tf.lottery.schedulers.in_turn import InTurn
-from lth_tf.lottery.schedulers.processes import Processes
+from lth_tf.lottery.schedulers.processes import Processes, _Jobs
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment, make_plan
 from lth_tf.runs.provenance import describe_start
@@ -22,7 +30,7 @@ class Events:
     def __init__(self):
         self.heard = []
 
-    def started(self, training, density):
+    def started(self, training, density, iteration):
         """A training starts."""
         self.heard.append((training, "started"))
 
@@ -78,6 +86,42 @@ def test_it_stops_where_it_is_asked_to_and_keeps_the_state(made):
         run(events, lambda: (plan[0], "started") in events.heard)
     assert events.heard[0] == (plan[0], "started")
     assert not any(store.is_done(training) for training in plan[1:])
+
+
+def test_inputs_that_other_processes_cannot_have_are_refused(monkeypatch):
+    def locked():
+        return lock
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    lock = threading.Lock()
+    locked.__module__ = "__main__"  # as in a notebook
+    told = r"--jobs: must be 1 where .* as a lock; define it in a module \(cannot pickle"
+    with pytest.raises(UserError, match=told), Inputs(locked).saved():
+        pass
+    monkeypatch.setattr("joblib.dump", full)
+    told = r"/inputs: could not be written \(No space left on device\)"
+    with pytest.raises(UserError, match=told), Inputs(metric="mae").saved():
+        pass
+
+
+def test_who_asks_a_second_time_does_not_wait_for_the_jobs(tmp_path):
+    jobs = _Jobs({}, 1, tmp_path, 0)
+    context = multiprocessing.get_context("spawn")
+    jobs._pools = [concurrent.futures.ProcessPoolExecutor(1, context)]
+    future = jobs._pools[0].submit(time.sleep, 20)  # a job between two evaluations
+    jobs._running[future] = None, None, 0
+    asked = iter([True])
+
+    def should_stop():
+        for first in asked:
+            return first
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        jobs.run(should_stop)
+    assert isinstance(future.exception(), concurrent.futures.process.BrokenProcessPool)
 
 
 def test_nothing_to_do_is_done(made):
