@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
+from lth_tf.analysis.figures.levels import listed
 from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate, estimate
 from lth_tf.arms.dense_reorder import DenseReorder
@@ -216,7 +217,7 @@ class Connectivity(Study):
                 stable = [level for level, value in by_level.items() if value < _STABLE]
                 parts.append(
                     f"is stable (instability below {metric.short(_STABLE)} points) against {other} "
-                    f"at {_listed(stable)} of {_listed(list(by_level))}"
+                    f"at {listed(stable)} of {listed(list(by_level))}"
                 )
             else:
                 most = max(by_level, key=by_level.get)
@@ -226,7 +227,7 @@ class Connectivity(Study):
         match = [level for level, group in levels.items() if mean(group, "difference") >= 0]
         return (
             f"The network {', and '.join(parts)}; its test {metric.label} at the end is at least "
-            f"the dense network's at {_listed(match)}."
+            f"the dense network's at {listed(match)}."
         )
 
 
@@ -256,14 +257,6 @@ def _metric(rows: Sequence[ErrorPath]) -> Metric:
 
 def _compared(metric: Metric) -> str:
     return f"test {metric.label}, {metric.minus('network', 'dense network')}"
-
-
-def _listed(levels: Sequence[int]) -> str:
-    if not levels:
-        return "no level"
-    runs = np.split(np.array(levels), np.flatnonzero(np.diff(levels) > 1) + 1)
-    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return f"level{'s' if len(levels) > 1 else ''} {', '.join(parts)}"
 
 
 def _draw(rows: Sequence[ErrorPath]) -> Figure:
