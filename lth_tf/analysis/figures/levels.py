@@ -1,4 +1,4 @@
-"""Results by level and kind of arm, in the order in which they are drawn and tabled, and levels."""
+"""Levels: results by level and kind of arm, in the order in which they are drawn and tabled."""
 
 import statistics
 from collections.abc import Iterable, Sequence
