@@ -1,6 +1,7 @@
 """Tickets that were trained vote as they answer alone: in the files, in the SavedModel, by flag."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -147,6 +148,20 @@ def test_what_cannot_vote_is_told_in_one_line(runs, capfd, flags, told):
     out, error = capfd.readouterr()
     assert out == "" and error.count("\n") == 1
     assert error.startswith(f"lth_tf: {fill(told)}")
+
+
+def test_networks_of_users_cannot_vote_as_they_need_not_return_logits(runs, tmp_path, capfd):
+    folder = shutil.copytree(runs / "small", tmp_path / "users")
+    path = folder / "experiment.json"
+    fields = json.loads(path.read_text())
+    del fields["checksum"]
+    fields["recipe"]["model"] = "digits:network"
+    path.write_text(json.dumps(fields))
+    for folders in ([folder], [runs / "tickets", folder]):
+        assert go(*folders, "--level=2", f"--out={tmp_path}/out") == 1
+        error = capfd.readouterr().err
+        assert error.startswith(f"lth_tf: {folder}: It must be a run of a named network on an")
+        assert error.count("\n") == 1
 
 
 def test_a_damaged_member_is_named_and_nothing_is_written(runs, tmp_path, capfd):

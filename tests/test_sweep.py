@@ -96,6 +96,15 @@ def test_two_files_that_are_one_run_directory_are_refused(file, tmp_path, capfd)
     assert f"{tmp_path}/runs/e: is the run directory of two" in capfd.readouterr().err
 
 
+def test_a_page_that_the_index_would_replace_is_said_before_anything_trains(file, tmp_path, capfd):
+    (tmp_path / "index.html").touch()
+    argv = [str(file("a.flags")), f"--runs_dir={tmp_path}/runs", f"--out={tmp_path}"]
+    assert sweep.main(["sweep", *argv]) == 1
+    error = capfd.readouterr().err
+    assert error.startswith(f"lth_tf: {tmp_path}/index.html: is there") and error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_fault_of_one_experiment_loses_no_other_and_the_index_compares_them(
     file, tmp_path, capfd
 ):

@@ -4,6 +4,7 @@ Frankle & Carbin, "The Lottery Ticket Hypothesis", ICLR 2019 (arXiv 1803.03635 v
 """
 
 import dataclasses
+from typing import Any
 
 from lth_tf.importing import names_function
 from lth_tf.models import NETWORKS
@@ -124,3 +125,11 @@ def differences(recipe: Recipe, other: Recipe) -> list[str]:
         for field in dataclasses.fields(Recipe)
         if getattr(recipe, field.name) != getattr(other, field.name)
     ]
+
+
+def plain(value: Any) -> str:
+    """Writes a field's value as texts have it: "500, 1,000", or "a=2" for a pair in a tuple."""
+    if isinstance(value, tuple):
+        parts = ("=".join(map(plain, v)) if isinstance(v, tuple) else plain(v) for v in value)
+        return ", ".join(parts) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -116,7 +116,7 @@ class UnitConnections(Study):
                 direction,
                 f"{100 * mean(group, 'density'):.3g}",
                 str(group[0].units),
-                mean_text(group, "empty", ".3g"),
+                _count(mean(group, "empty")),
                 f"{100 * mean(group, 'deviation'):.2f}",
                 mean_text(group, "over_chance", ".2f"),
             ]
@@ -160,6 +160,10 @@ class UnitConnections(Study):
             f"At level {last} the shares of connections that units keep vary by these multiples of "
             f"what a random mask would leave: {'; '.join(found)}."
         )
+
+
+def _count(units: float) -> str:
+    return f"{units:.3g}" if units < 999.5 else f"{units:,.0f}"
 
 
 def connections(

@@ -16,13 +16,14 @@ from matplotlib.figure import Figure
 
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import Picture
+from lth_tf.analysis.figures.levels import listed
 from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate, estimate
 from lth_tf.arms.dense_reorder import DenseReorder
 from lth_tf.arms.reorder import Reorder
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
-from lth_tf.runs.experiment import Training
+from lth_tf.runs.experiment import DENSE, TICKET, Training
 from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
 from lth_tf.studies.levels import (
@@ -53,7 +54,7 @@ _CAPTION = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Path:
+class ErrorPath:
     """The errors between two networks.
 
     Attributes:
@@ -116,7 +117,7 @@ class Connectivity(Study):
         "(`--arms=ticket,reorder,dense_reorder`), and the level before; on a sample of the test "
         "examples"
     )
-    row = Path
+    row = ErrorPath
     place = 3
 
     def lacks(self, run: Run) -> str:
@@ -125,25 +126,26 @@ class Connectivity(Study):
             return lacks
         return "" if any(_pairs(run)) else "It needs a finished ticket and the level before it."
 
-    def compute(self, run: "OpenedRun") -> list[Path]:
+    def compute(self, run: "OpenedRun") -> list[ErrorPath]:
         """See `Study`."""
         if self.points < 2:
             raise UserError(f"--points={self.points}: must be at least 2")
-        results = {Training(r.replicate, r.level, r.arm): r for r in run.results}
         rows = []
         for one, other, second in _pairs(run):
-            final, of_dense = (results[each].test_accuracy_final for each in (one, one.dense))
+            # As they are on the disk: a run that goes on has more results than when it was opened.
+            result, of_dense = run.store.result(one), run.store.result(one.dense)
+            gain = result.test_accuracy_final - of_dense.test_accuracy_final
             rows.append(
-                Path(
+                ErrorPath(
                     replicate=one.replicate,
                     level=one.level,
-                    density=results[one].density,
+                    density=result.density,
                     other=other,
                     arm=second.arm,
                     metric=run.metric.name,
                     higher_is_better=run.metric.higher_is_better,
                     errors=tuple(self._errors(run, one, second)),
-                    difference=run.metric.gain(final - of_dense),
+                    difference=run.metric.gain(gain),
                 )
             )
         return rows
@@ -172,7 +174,7 @@ class Connectivity(Study):
             notes.append(f"No copy in another order is finished of {which}.")
         return notes
 
-    def table(self, rows: Sequence[Path]) -> Table:
+    def table(self, rows: Sequence[ErrorPath]) -> Table:
         """Returns a row for each level and other network, means over the pairs."""
         metric = _metric(rows)
         unit = f" ({metric.unit})" if metric.unit else ""
@@ -199,13 +201,13 @@ class Connectivity(Study):
             )
         return Table("Errors between networks", columns, cells, _NOTE)
 
-    def pictures(self, rows: Sequence[Path]) -> list[Picture]:
+    def pictures(self, rows: Sequence[ErrorPath]) -> list[Picture]:
         """Returns the figure of instability beside the difference to the dense network."""
         caption = _CAPTION.format(_compared(_metric(rows)))
         draw = functools.partial(_draw, rows)
         return [Picture(self.name, "Instability against density", caption, draw)]
 
-    def sentence(self, rows: Sequence[Path]) -> str:
+    def sentence(self, rows: Sequence[ErrorPath]) -> str:
         """Says at which levels networks are stable, and at which they match the dense network."""
         metric = _metric(rows)
         parts = []
@@ -215,7 +217,7 @@ class Connectivity(Study):
                 stable = [level for level, value in by_level.items() if value < _STABLE]
                 parts.append(
                     f"is stable (instability below {metric.short(_STABLE)} points) against {other} "
-                    f"at {_listed(stable)} of {_listed(list(by_level))}"
+                    f"at {listed(stable)} of {listed(list(by_level))}"
                 )
             else:
                 most = max(by_level, key=by_level.get)
@@ -225,31 +227,31 @@ class Connectivity(Study):
         match = [level for level, group in levels.items() if mean(group, "difference") >= 0]
         return (
             f"The network {', and '.join(parts)}; its test {metric.label} at the end is at least "
-            f"the dense network's at {_listed(match)}."
+            f"the dense network's at {listed(match)}."
         )
 
 
 def _pairs(run: Run) -> Iterator[tuple[Training, str, Training]]:
     """Yields each network, what it is compared with, and that network."""
     finished = run.store.finished()
-    for one in dense_and_tickets(run):
-        before = [t for t in dense_and_tickets(run) if t.replicate == one.replicate]
+    networks = [each for each in finished if each.arm in (DENSE, TICKET)]
+    for one in [each for each in networks if each.dense in finished]:
         for other in finished:
             same = (other.replicate, other.level) == (one.replicate, one.level)
-            if same and other.kind in _COPIES and one.dense in finished:
+            if same and other.kind in _COPIES:
                 yield one, OTHER_ORDER, other
-        for other in before:
-            if other.level == one.level - 1 and one.dense in finished:
+        for other in networks:
+            if (other.replicate, other.level) == (one.replicate, one.level - 1):
                 yield one, LEVEL_BEFORE, other
 
 
-def _instability(rows: Sequence[Path]) -> Estimate:
+def _instability(rows: Sequence[ErrorPath]) -> Estimate:
     """Estimates it over replicates, each the mean of its pairs."""
     by_replicate = grouped(rows, "replicate").values()
     return estimate([statistics.fmean(row.instability for row in group) for group in by_replicate])
 
 
-def _metric(rows: Sequence[Path]) -> Metric:
+def _metric(rows: Sequence[ErrorPath]) -> Metric:
     return Metric(rows[0].metric, rows[0].higher_is_better)
 
 
@@ -257,15 +259,7 @@ def _compared(metric: Metric) -> str:
     return f"test {metric.label}, {metric.minus('network', 'dense network')}"
 
 
-def _listed(levels: Sequence[int]) -> str:
-    if not levels:
-        return "no level"
-    runs = np.split(np.array(levels), np.flatnonzero(np.diff(levels) > 1) + 1)
-    parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
-    return f"level{'s' if len(levels) > 1 else ''} {', '.join(parts)}"
-
-
-def _draw(rows: Sequence[Path]) -> Figure:
+def _draw(rows: Sequence[ErrorPath]) -> Figure:
     metric = _metric(rows)
     points = f" ({metric.points.strip()})" if metric.points else ""
     figure = canvas.new_figure(height=5.6)

@@ -19,6 +19,7 @@ from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.table import Table
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.errors import UserError
+from lth_tf.importing import names_function
 from lth_tf.runs.experiment import TICKET, Experiment
 from lth_tf.runs.run import Run
 from lth_tf.streams import Streams
@@ -73,12 +74,7 @@ class Ensemble(Study):
 
     def lacks(self, run: Run) -> str:
         """See `Study`."""
-        if isinstance(run.data, UserDataInfo):
-            return (
-                "It must be a run on an image classification set; networks on data of one's own "
-                "cannot be made to vote here."
-            )
-        if lacks := super().lacks(run):
+        if lacks := _lacks_logits(run) or super().lacks(run):
             return lacks
         if self.level is None and not any(r.arm == TICKET for r in run.results):
             return "No ticket is finished."
@@ -111,8 +107,8 @@ class Ensemble(Study):
         folders = [run.store.folder, *map(Path, self.beside)]
         others = open_runs(folders, data_dir=run.data_dir)[1:]
         for other in others:
-            if isinstance(other.data, UserDataInfo):
-                raise UserError(f"{other.store.folder}: {self.lacks(other)}")
+            if lacks := _lacks_logits(other):
+                raise UserError(f"{other.store.folder}: {lacks}")
         groups = find_groups([run, *others], self._level(run), self.levels)
         if not groups.voting:
             raise UserError(
@@ -147,6 +143,16 @@ class Ensemble(Study):
             return self.level
         density = {r.level: r.density for r in run.results if r.arm == TICKET}
         return next((n for n in sorted(density) if density[n] <= _DENSITY), max(density))
+
+
+def _lacks_logits(run: Run) -> str:
+    """Says that a run's networks need not return logits of classes; nothing if they do."""
+    if isinstance(run.data, UserDataInfo) or names_function(run.experiment.recipe.model):
+        return (
+            "It must be a run of a named network on an image classification set: what a user's "
+            "network returns need not be logits."
+        )
+    return ""
 
 
 def equal_width(experiment: Experiment, image: ImageInfo, size: int) -> tuple[float, int]:

@@ -88,7 +88,9 @@ class Finding:
         with files.writing(out):
             out.mkdir(parents=True, exist_ok=True)
         about_path = out / "study.json"
-        about_path.unlink(missing_ok=True)  # it would be of other rows, were this stopped half-way
+        with files.writing(about_path):
+            # It would be of other rows, were this stopped half-way.
+            about_path.unlink(missing_ok=True)
         drawn = {
             picture.name: Drawn(*canvas.write_figure(picture.draw, out, picture.name))
             for picture in self.pictures
@@ -106,14 +108,14 @@ class Finding:
 
 
 def require_ours(folder: Path, study: Study) -> None:
-    """Checks that no file which a study writes is there already, unless a study has written it.
+    """Checks that a folder has no file of a study's names, unless this study has written it.
 
     Args:
         folder: where it is to write, as a user chose it.
         study: the study.
 
     Raises:
-        UserError: if one is; names it.
+        UserError: if it has one that something else has written; names it.
     """
     about = folder / "study.json"
     if os.path.lexists(about) and reading.read_json(about).get("study") == study.name:

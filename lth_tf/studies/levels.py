@@ -21,9 +21,27 @@ def dense_and_tickets(run: Run) -> list[Training]:
     return [each for each in run.store.finished() if each.arm in (DENSE, TICKET)]
 
 
+def with_dense(run: Run) -> list[Training]:
+    """Lists those of the replicates whose dense network is finished.
+
+    A ticket may be finished before it, where no level is pruned from it.
+    """
+    found = dense_and_tickets(run)
+    return [each for each in found if each.dense in found]
+
+
 def lacks_tickets(run: Run) -> str:
     """Says that no ticket is finished; nothing if one is."""
     return "" if any(r.arm == TICKET for r in run.results) else "No ticket is finished."
+
+
+def lacks_pairs(run: Run) -> str:
+    """Says that no replicate has both a ticket and its dense network; nothing if one has."""
+    if lacks := lacks_tickets(run):
+        return lacks
+    dense, tickets = ({r.replicate for r in run.results if r.arm == a} for a in (DENSE, TICKET))
+    both = dense & tickets
+    return "" if both else "No replicate has both its dense network and a ticket finished."
 
 
 def grouped(rows: Sequence[_T], *names: str) -> dict[Any, list[_T]]:
@@ -41,13 +59,24 @@ def grouped(rows: Sequence[_T], *names: str) -> dict[Any, list[_T]]:
 
 
 def mean(rows: Sequence[Any], name: str) -> float | None:
-    """Returns the mean of a field; None where a row has none."""
+    """Returns the mean of a field; None where a row has none.
+
+    Args:
+        rows: rows of a study.
+        name: the field.
+    """
     values = [getattr(row, name) for row in rows]
     return None if None in values or not values else statistics.fmean(values)
 
 
 def mean_text(rows: Sequence[Any], name: str, form: str = ".4f") -> str:
-    """Writes the mean of a field, with a format; nothing where a row has none."""
+    """Writes the mean of a field; nothing where a row has none.
+
+    Args:
+        rows: rows of a study.
+        name: the field.
+        form: how the mean is written, as `format` takes it.
+    """
     value = mean(rows, name)
     return "" if value is None else format(value, form)
 
@@ -107,13 +136,17 @@ def draw_histograms(
         for level in (*([0] if labels[0] else []), *levels):
             group = groups.get((layer, level), [])
             counts = np.sum([row.histogram for row in group], axis=0)
+            if level:
+                colour = canvas.LEVEL_COLOURS[levels.index(level)]
+                line = {"color": colour, "label": f"{labels[1]} {level}"}
             if not np.sum(counts):
+                if level and axes is panels[0]:  # which the legend is of
+                    axes.plot([], [], **line)
                 continue
             edges = np.linspace(*ends[layer], len(counts) + 1)
             density = counts / counts.sum() / (edges[1] - edges[0])
             if level:
-                colour = canvas.LEVEL_COLOURS[levels.index(level)]
-                axes.stairs(density, edges, color=colour, label=f"{labels[1]} {level}")
+                axes.stairs(density, edges, **line)
             else:
                 grey = {"color": canvas.GREY, "alpha": 0.35}
                 axes.stairs(density, edges, fill=True, label=labels[0], **grey)
@@ -159,6 +192,11 @@ def values_by_density(rows: Sequence[Any], name: str, scale: float = 1) -> dict[
 
 
 def spread(things: Sequence[_T], most: int) -> list[_T]:
-    """Returns so many of some things, evenly spread, the first and last among them."""
+    """Returns some of the things, evenly spread, the first and the last among them.
+
+    Args:
+        things: what is chosen from.
+        most: at most so many are returned.
+    """
     places = np.linspace(0, len(things) - 1, min(len(things), most))
     return [things[place] for place in sorted({round(place) for place in places})]

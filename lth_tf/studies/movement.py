@@ -13,17 +13,18 @@ from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
 from lth_tf.studies.levels import (
-    dense_and_tickets,
     draw_histograms,
     grouped,
     histogram,
-    lacks_tickets,
+    lacks_pairs,
     mean,
     mean_of,
     mean_text,
     reaches,
     short,
+    with_dense,
 )
+from lth_tf.training.mask_schedules import MASK_SCHEDULES, MaskSchedule, Promise
 
 if TYPE_CHECKING:
     from lth_tf.lottery.opened_run import OpenedRun
@@ -100,12 +101,15 @@ class WeightMovement(Study):
         """See `Study`."""
         if run.experiment.is_transfer:
             return "It needs tickets of the run's own dense networks; a transfer has another's."
-        return super().lacks(run) or lacks_tickets(run)
+        strategy = run.experiment.strategy
+        if run.experiment.prunes_while_training and _grows(MASK_SCHEDULES[strategy]):
+            return f"Weights that --strategy={strategy} grows start at zero, not at θ0."
+        return super().lacks(run) or lacks_pairs(run)
 
     def compute(self, run: "OpenedRun") -> list[Movement]:
         """See `Study`."""
         rows: list[Movement] = []
-        trainings = dense_and_tickets(run)
+        trainings = with_dense(run)
         moved = {each: _moved(run, each) for each in trainings if not each.level}
         reach = reaches(moved.values())
         for training in trainings:
@@ -166,6 +170,11 @@ class WeightMovement(Study):
             "network's training as the others, and in brackets are those that changed sign in the "
             f"ticket's: {', '.join(parts) or 'no layer has both'}."
         )
+
+
+def _grows(schedule: type[MaskSchedule]) -> bool:
+    """Says whether weights that were not there at first may come while others are trained."""
+    return schedule.trains_weights and schedule.promise in (Promise.KEEP_COUNT, Promise.FREE)
 
 
 def _moved(run: "OpenedRun", training: Training) -> dict[str, np.ndarray]:

@@ -14,13 +14,16 @@ from lth_tf.analysis.figures.points import shown_levels
 from lth_tf.analysis.pages.table import Table
 from lth_tf.arms.reinit import Reinit
 from lth_tf.errors import UserError
-from lth_tf.runs.experiment import DENSE, TICKET
+from lth_tf.runs.experiment import DENSE, TICKET, kind_of
+from lth_tf.runs.results import Result
+from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
 from lth_tf.studies.levels import draw_against_density, grouped, mean, values_by_density
 
 if TYPE_CHECKING:
     from lth_tf.lottery.opened_run import OpenedRun
 
+_COMPARED = (DENSE, TICKET, Reinit.name)
 _COLUMNS = (
     "level", "network", "weights remaining (%)", "trainings",
     "largest eigenvalue", "from", "to", "training loss",
@@ -88,21 +91,26 @@ class HessianSharpness(Study):
     row = Sharpness
     place = 6
 
+    def lacks(self, run: Run) -> str:
+        """See `Study`."""
+        none = "No dense network, ticket or reinit is finished."
+        return super().lacks(run) or ("" if _compared(run) else none)
+
     def compute(self, run: "OpenedRun") -> list[Sharpness]:
         """See `Study`."""
         if self.count < 1:
             raise UserError(f"--count={self.count}: must be at least 1")
-        known = sorted({result.level for result in run.results})
+        compared = _compared(run)
+        known = sorted({result.level for result in compared})
         for level in self.levels:
             if level not in known:
                 raise UserError(
                     f"--levels={','.join(map(str, self.levels))}: {run.store.folder} must have a "
                     f"finished training of level {level}, has only of {', '.join(map(str, known))}"
                 )
-        rows = []
+        rows, levels = [], self.levels or shown_levels(compared)
         for training in run.store.finished():
-            wanted = training.level in (self.levels or shown_levels(run.results))
-            if wanted and training.kind in (DENSE, TICKET, Reinit.name):
+            if training.level in levels and training.kind in _COMPARED:
                 rows.append(
                     Sharpness(
                         replicate=training.replicate,
@@ -144,16 +152,21 @@ class HessianSharpness(Study):
         """Compares the networks of the last level with the dense network."""
         last = max(row.level for row in rows)
         groups = grouped(rows, "level", "kind")
-        compared = {(0, DENSE), *((last, kind) for kind in (TICKET, Reinit.name))}
+        said = {(0, DENSE), *((last, kind) for kind in (TICKET, Reinit.name))}
         parts = [
             f"{mean(group, 'largest'):.3g} of the {_label(kind)}"
             for (level, kind), group in groups.items()
-            if (level, kind) in compared
+            if (level, kind) in said
         ]
         return (
             "The largest eigenvalue of the Hessian at the end of training is "
             f"{', '.join(parts)} (level {last})."
         )
+
+
+def _compared(run: Run) -> list[Result]:
+    """Returns the results of the networks that are compared."""
+    return [result for result in run.results if kind_of(result.arm) in _COMPARED]
 
 
 def _label(kind: str) -> str:
@@ -163,11 +176,11 @@ def _label(kind: str) -> str:
 def _draw(rows: Sequence[Sharpness]) -> Figure:
     figure = canvas.new_figure()
     axes = figure.subplots()
-    kinds = grouped(rows, "kind")
-    dense = kinds.pop(DENSE, [])
+    by_arm = grouped(rows, "kind")
+    dense = by_arm.pop(DENSE, [])
     lines = {
-        label_of(kind): values_by_density([*dense, *kinds[kind]], "largest")
-        for kind in in_order(kinds)
+        label_of(kind): values_by_density([*dense, *by_arm[kind]], "largest")
+        for kind in in_order(by_arm)
     }
     draw_against_density(axes, lines, "largest eigenvalue of the Hessian")
     canvas.logarithmic_y(axes, [row.largest for row in rows])

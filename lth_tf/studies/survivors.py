@@ -9,20 +9,20 @@ import numpy as np
 
 from lth_tf.analysis.figures.gallery import Picture
 from lth_tf.analysis.pages.table import Table
-from lth_tf.runs.experiment import DENSE, Training
+from lth_tf.runs.experiment import DRAWN_EARLY, Training
 from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
 from lth_tf.studies.levels import (
-    dense_and_tickets,
     draw_histograms,
     grouped,
     histogram,
-    lacks_tickets,
+    lacks_pairs,
     mean,
     mean_of,
     mean_text,
     reaches,
     short,
+    with_dense,
 )
 
 if TYPE_CHECKING:
@@ -88,19 +88,21 @@ class Survivors(Study):
 
     def lacks(self, run: Run) -> str:
         """See `Study`."""
-        if run.experiment.is_transfer or run.experiment.prunes_while_training:
+        experiment = run.experiment
+        before_or_while = experiment.prunes_at_init or experiment.prunes_while_training
+        if experiment.is_transfer or before_or_while or experiment.strategy in DRAWN_EARLY:
             return (
                 "It needs levels that are pruned from finished trainings; those of "
-                f"--strategy={run.experiment.strategy} are not."
+                f"--strategy={experiment.strategy} are not."
             )
-        return super().lacks(run) or lacks_tickets(run)
+        return super().lacks(run) or lacks_pairs(run)
 
     def compute(self, run: "OpenedRun") -> list[Survival]:
         """See `Study`."""
         rows = []
-        replicates = sorted({result.replicate for result in run.results})
-        reach = reaches(run.initial_weights(Training(each, 0, DENSE)) for each in replicates)
-        for training in dense_and_tickets(run):
+        trainings = with_dense(run)
+        reach = reaches(run.initial_weights(each) for each in trainings if not each.level)
+        for training in trainings:
             rows += _survivals(run, training, reach)
         return rows
 

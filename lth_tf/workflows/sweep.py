@@ -7,7 +7,7 @@ from rich.console import Console
 
 from lth_tf import files
 from lth_tf.analysis.pages.console import console_table
-from lth_tf.analysis.report.index import Entry, write_index
+from lth_tf.analysis.report.index import Entry, require_room, write_index
 from lth_tf.errors import UserError
 from lth_tf.lottery.ray_machines import connected, machines_of
 from lth_tf.machine import usable_cores
@@ -37,9 +37,11 @@ def run_sweep(
         command: the command line that asked for it.
 
     Raises:
-        UserError: if an experiment failed: the others are complete.
+        UserError: if an experiment failed: the others are complete; or, before any begins, if the
+            index would replace somebody's file.
         KeyboardInterrupt: if it was asked to stop; what was trained so far is kept.
     """
+    require_room(out)
     log = out / "sweep.log"
     with files.writing(log):
         out.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Connections of units by hand, and chance against all masks that there are."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -25,6 +26,24 @@ def test_connections_by_hand():
     kernel = np.zeros((2, 2, 1, 2), bool)
     kernel[..., 0] = True
     assert connections(kernel, -1, "incoming", "c", TICKET).deviation == 0.5
+
+
+def test_units_without_connections_are_counted_in_whole_numbers():
+    row = dataclasses.replace(connections(np.eye(2) > 0, -1, "incoming", "a", TICKET), empty=1234)
+    assert UnitConnections().table([row, row]).rows[0][5] == "1,234"
+    few = dataclasses.replace(row, empty=1)
+    assert UnitConnections().table([few, dataclasses.replace(row, empty=2)]).rows[0][5] == "1.5"
+
+
+def test_a_level_that_is_empty_in_the_first_layer_is_in_the_legend():
+    rows = [
+        connections(np.full((2, 2), left), -1, "incoming", layer, Training(0, level, "ticket"))
+        for level in (1, 2)
+        for layer, left in (("a", True), ("b", True))
+    ]
+    rows[2] = dataclasses.replace(rows[2], histogram=(0,) * len(rows[2].histogram))
+    (legend,) = UnitConnections().pictures(rows)[0].draw().legends
+    assert [text.get_text() for text in legend.get_texts()] == ["level 1", "level 2"]
 
 
 def test_chance_is_the_mean_over_all_masks():

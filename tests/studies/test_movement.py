@@ -46,8 +46,20 @@ def test_rows_are_those_of_the_arrays(reference, tmp_path):
     assert ratio > 1 and f"{ratio:.2f} in dense1" in study.sentence(rows)
 
 
-def test_a_transfer_is_refused(reference):
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ("transfer", "It needs tickets of the run's own dense networks"),
+        ("set", "Weights that --strategy=set grows start at zero, not at θ0."),
+        ("gradual", ""),
+        ("edge_popup", ""),  # its masks grow too, but no weight moves
+    ],
+)
+def test_strategies_whose_weights_do_not_start_at_the_runs_own_are_refused(
+    reference, strategy, said
+):
     (run,) = read_runs([reference])
-    transfer = dataclasses.replace(run.experiment, strategy="transfer", ticket="0")
-    lacks = WeightMovement().lacks(dataclasses.replace(run, experiment=transfer))
-    assert lacks.startswith("It needs tickets of the run's own dense networks")
+    ticket = "0" if strategy == "transfer" else None
+    other = dataclasses.replace(run.experiment, strategy=strategy, ticket=ticket)
+    lacks = WeightMovement().lacks(dataclasses.replace(run, experiment=other))
+    assert lacks.startswith(said) and bool(said) == bool(lacks)

@@ -1,5 +1,7 @@
 """The largest eigenvalues of a Hessian, of a linear network, whose Hessian is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tf_keras as keras
@@ -70,3 +72,12 @@ def test_the_study_asks_networks_of_the_levels(opened, reference, tmp_path):
     assert f"{largest[0]} of the dense network, {largest[1]} of the tickets" in study.sentence(rows)
     with pytest.raises(UserError, match=r"--levels=9: .* has only of 0, 1, 2"):
         HessianSharpness(levels=(9,)).compute(open_run(reference))
+
+
+def test_other_arms_are_not_asked(opened):
+    dense, ticket = opened.results
+    other = dataclasses.replace(ticket, arm="random_mask_0")
+    with pytest.raises(UserError, match=r"--levels=1: .* has only of 0"):
+        HessianSharpness(levels=(1,)).compute(dataclasses.replace(opened, results=[dense, other]))
+    lacks = HessianSharpness().lacks(dataclasses.replace(opened, results=[other]))
+    assert lacks == "No dense network, ticket or reinit is finished."

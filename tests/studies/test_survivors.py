@@ -1,15 +1,19 @@
 """What survives pruning, against the arrays themselves; and what it cannot be asked of."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from lth_tf.errors import UserError
 from lth_tf.lottery.opened_run import open_run
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import read_runs
 from lth_tf.runs.store import Store
+from lth_tf.studies.finding import Finding
+from lth_tf.studies.movement import WeightMovement
 from lth_tf.studies.rows import read_rows, rows_csv
 from lth_tf.studies.survivors import Survival, Survivors
 
@@ -74,6 +78,8 @@ def test_rows_are_kept_whole_and_shown(rows, tmp_path):
     ("strategy", "arms", "said"),
     [
         ("gradual", ("dense", "ticket"), "It needs levels that are pruned from finished trainings"),
+        ("at_init", ("dense", "ticket"), "It needs levels that are pruned from finished trainings"),
+        ("early_bird", ("dense", "ticket"), "It needs levels that are pruned from finished trai"),
         ("iterative", ("dense",), "No ticket is finished."),
         ("iterative", (), "No training is finished."),
         ("iterative", ("dense", "ticket"), ""),
@@ -88,3 +94,20 @@ def test_it_says_what_it_lacks(reference, strategy, arms, said):
     )
     lacks = Survivors().lacks(run)
     assert lacks.startswith(said) and bool(said) == bool(lacks)
+
+
+@pytest.mark.parametrize("study", [Survivors(), WeightMovement()], ids=lambda study: study.name)
+def test_replicates_whose_dense_network_is_not_finished_are_left_out(reference, tmp_path, study):
+    folder = shutil.copytree(reference, tmp_path / "r")
+    shutil.rmtree(folder / "replicate_00/level_00/dense")
+    run = open_run(folder)
+    assert study.lacks(run) == "" and {row.replicate for row in study.compute(run)} == {1}
+    apart = [r for r in run.results if (r.replicate, r.arm) in ((0, "ticket"), (1, "dense"))]
+    lacks = study.lacks(dataclasses.replace(run, results=apart))
+    assert lacks == "No replicate has both its dense network and a ticket finished."
+
+
+def test_what_cannot_be_written_is_said_in_one_line(rows, tmp_path):
+    (tmp_path / "study.json").mkdir()
+    with pytest.raises(UserError, match=r"study\.json: could not be written"):
+        Finding(Survivors(), rows, folder=tmp_path).write()

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from lth_tf.analysis.figures.levels import listed
 from lth_tf.arms.reorder import Reorder
 from lth_tf.errors import UserError
 from lth_tf.runs.experiment import DENSE, TICKET, Training, kind_of
@@ -131,16 +132,9 @@ def _levels(
             f"--levels={','.join(map(str, levels))}: replicate {of_one[0].replicate} of "
             f"{run.store.folder} must have a finished ticket of level {missing}"
         )
-    chosen = levels or sorted(sorted(tickets, key=lambda n: (abs(n - level), n))[:count])
-    name = f"tickets of one θ0, levels {_listed(chosen)}"
+    chosen = sorted(set(levels) or sorted(tickets, key=lambda n: (abs(n - level), n))[:count])
+    name = f"tickets of one θ0, {listed(chosen)}"
     return Group(name, run, level, [tickets[n] for n in chosen])
-
-
-def _listed(levels: Sequence[int]) -> str:
-    first, last = levels[0], levels[-1]
-    if len(levels) > 2 and last - first == len(levels) - 1:
-        return f"{first} to {last}"
-    return ", ".join(map(str, levels))
 
 
 def _orders(run: Run, of_one: Sequence[Result], level: int, count: int) -> Group:

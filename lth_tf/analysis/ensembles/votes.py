@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lth_tf.analysis.ensembles import measures as ensembles
+from lth_tf.analysis.ensembles import measures
 from lth_tf.analysis.ensembles.groups import Group
 
 
@@ -67,12 +67,12 @@ def measure(
         labels: the test examples' classes, int [examples].
         generator: where the randomness of subsets and resamples comes from.
     """
-    members, count = ensembles.log_probabilities(logits), len(logits)
+    members, count = measures.log_probabilities(logits), len(logits)
     votes = [_of_size(group, members, labels, k, generator) for k in range(1, count + 1)]
-    alone = ensembles.correct(members, labels).sum(0) / count
-    together = ensembles.correct(ensembles.soft_vote(members), labels)
-    low, high = ensembles.bootstrap(together, generator)
-    gain_low, gain_high = ensembles.bootstrap(together - alone, generator)
+    alone = measures.correct(members, labels).sum(0) / count
+    together = measures.correct(measures.soft_vote(members), labels)
+    low, high = measures.bootstrap(together, generator)
+    gain_low, gain_high = measures.bootstrap(together - alone, generator)
     votes[-1] = dataclasses.replace(
         votes[-1],
         accuracy_low=low,
@@ -91,9 +91,9 @@ def _of_size(
     size: int,
     generator: np.random.Generator,
 ) -> Vote:
-    chosen = ensembles.subsets(len(members), size, generator)
-    votes = [ensembles.soft_vote(members[list(subset)]) for subset in chosen]
-    differing = [ensembles.disagreement(members[list(subset)]) for subset in chosen if size > 1]
+    chosen = measures.subsets(len(members), size, generator)
+    votes = [measures.soft_vote(members[list(subset)]) for subset in chosen]
+    differing = [measures.disagreement(members[list(subset)]) for subset in chosen if size > 1]
 
     def mean(quantity: Callable[[np.ndarray, np.ndarray], float]) -> float:
         return statistics.fmean(quantity(vote, labels) for vote in votes)
@@ -107,8 +107,8 @@ def _of_size(
         size=size,
         subsets=len(chosen),
         remaining=size * group.remaining / len(members),
-        accuracy=mean(lambda vote, labels: ensembles.correct(vote, labels).mean()),
-        negative_log_likelihood=mean(ensembles.negative_log_likelihood),
-        calibration_error=mean(ensembles.calibration_error),
+        accuracy=mean(lambda vote, labels: measures.correct(vote, labels).mean()),
+        negative_log_likelihood=mean(measures.negative_log_likelihood),
+        calibration_error=mean(measures.calibration_error),
         disagreement=statistics.fmean(differing) if differing else None,
     )

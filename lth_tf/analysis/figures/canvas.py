@@ -238,8 +238,13 @@ def visible(label: str) -> str:
 
 
 def thousands(axis: Axis) -> None:
-    """Writes an axis's numbers with a comma between thousands."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    """Writes an axis's numbers with a comma between thousands, and with no digits too few."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+
+
+def _plain(value: float) -> str:
+    whole = math.isclose(value, round(value), rel_tol=1e-9)
+    return f"{value:,.0f}" if whole else f"{value:,g}"
 
 
 def _apart(falling: Sequence[float]) -> list[float]:

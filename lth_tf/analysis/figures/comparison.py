@@ -20,7 +20,7 @@ from lth_tf.analysis.figures.gallery import (
 from lth_tf.analysis.figures.lines import Line, count_of, draw_quantity, name_of
 from lth_tf.analysis.figures.points import EARLY_STOP, Point
 from lth_tf.analysis.figures.search_cost import search_costs
-from lth_tf.paper.recipes import differences
+from lth_tf.paper.recipes import differences, plain
 from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.run import Run
 
@@ -38,6 +38,7 @@ def comparisons(
     setting = {
         run.name: (run.experiment.recipe.model, run.experiment.recipe.dataset) for run in runs
     }
+    points = [point for point in points if point.level is not None]  # the paper's are no run's
     marked = {run.name: flag for run, flag in zip(runs, by_marks, strict=True)}
     pictures = []
     for (model, dataset), members in itertools.groupby(
@@ -80,8 +81,7 @@ def _said(run: Run, name: str) -> str:
     value = getattr(run.experiment.recipe, name)
     if not value:
         return ""
-    plain = f"{value:,}" if isinstance(value, int) else str(value)
-    return f"{name.replace('_', ' ')} {plain}"
+    return f"{name.replace('_', ' ')} {plain(value)}"
 
 
 def _comparable(runs: Sequence[Run], points: Sequence[Point], quantity: str) -> bool:

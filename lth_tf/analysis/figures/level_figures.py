@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.lines import count_of, frame_of, with_unit
 from lth_tf.analysis.figures.points import CURVE, LAYER, LOSSES, Point
+from lth_tf.arms.reinit import Reinit
 from lth_tf.metric import ACCURACY, Metric, percent
+from lth_tf.runs.experiment import DENSE, TICKET
 
 # The share of a curve that sets its axis: the rise before it would squeeze the rest.
 _SETTLED = 0.1
@@ -17,7 +19,8 @@ _SETTLED = 0.1
 def draw_curves(points: Sequence[Point], metric: Metric = ACCURACY, draws: int = 1) -> Figure:
     """Draws the validation metric over iterations: tickets solid, reinits dotted (Figure 3).
 
-    Bands are from minimum to maximum of the tickets; there are none of a single replicate.
+    Bands are from minimum to maximum of tickets and dense network; there are none of a single
+    replicate.
 
     Args:
         points: those of a run.
@@ -89,7 +92,7 @@ def _draw_arms(axes: Axes, curves: Sequence[Point], scale: int, draws: int = 1) 
     """Draws a curve for each level and arm; returns how much is behind each, by label."""
     counts = {}
     for level, (colour, _) in _levels(curves).items():
-        for arm, line in (("dense", "--"), ("ticket", "-"), ("reinit", ":")):
+        for arm, line in ((DENSE, "--"), (TICKET, "-"), (Reinit.name, ":")):
             chosen = [point for point in curves if point.level == level and point.arm == arm]
             if chosen:
                 name = f"{percent(chosen[0].density)} {arm}"
@@ -97,7 +100,7 @@ def _draw_arms(axes: Axes, curves: Sequence[Point], scale: int, draws: int = 1) 
                 means = [scale * point.mean for point in chosen]
                 style = {"color": colour, "linestyle": line, "linewidth": 1.4}
                 axes.plot(iterations, means, label=name, **style)
-                if arm != "reinit":
+                if arm != Reinit.name:
                     _draw_band(axes, iterations, chosen, scale, colour)
                 counts[name] = count_of(chosen, draws)
     return counts

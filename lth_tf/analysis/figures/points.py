@@ -1,4 +1,4 @@
-"""Levels: every number that is plotted, as points, and as levels.csv has them."""
+"""Points: every number that is plotted, as levels.csv has them."""
 
 import dataclasses
 import math
@@ -6,9 +6,10 @@ import operator
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from lth_tf.analysis.figures.levels import by_level
+from lth_tf.analysis.figures.levels import by_level, density_of
+from lth_tf.arms.reinit import Reinit
 from lth_tf.metric import ACCURACY, Metric
-from lth_tf.runs.experiment import Training
+from lth_tf.runs.experiment import DENSE, TICKET, Training
 from lth_tf.runs.results import (
     AT_EARLY_STOP,
     AT_END,
@@ -39,7 +40,7 @@ class Point:
     Attributes:
         run: the run's name, or "paper".
         level: its level; None of the paper's numbers.
-        density: remaining over all kernel weights.
+        density: remaining over all kernel weights, mean over the trainings.
         arm: the kind of arm.
         quantity: what it is; accuracies and densities are fractions.
         iteration: where on a curve it is; None if it is on none.
@@ -85,7 +86,7 @@ def level_points(run: str, results: Sequence[Result]) -> list[Point]:
         for quantity, value in values.items():
             known = [value(result) for result in group if value(result) is not None]
             if known:
-                points.append(_point(run, group[0], arm, quantity, None, known))
+                points.append(_point(run, group, arm, quantity, None, known))
     return points
 
 
@@ -96,10 +97,11 @@ def layer_points(run: str, results: Sequence[Result]) -> list[Point]:
         run: the run's name.
         results: of its finished trainings.
     """
+    shown = shown_levels(results)
     return [
-        _point(run, group[0], arm, LAYER + layer, None, [_density(r, layer) for r in group])
+        _point(run, group, arm, LAYER + layer, None, [_density(r, layer) for r in group])
         for (level, arm), group in by_level(results).items()
-        if arm in ("dense", "ticket") and level in shown_levels(results)
+        if arm in (DENSE, TICKET) and level in shown
         for layer in group[0].layers
     ]
 
@@ -114,13 +116,13 @@ def curve_points(run: Run) -> list[Point]:
         UserError: if a training's metrics.csv is missing or damaged.
     """
     columns = {
-        "dense": (CURVE, *LOSSES),
-        "ticket": (CURVE, *LOSSES),
-        "reinit": (CURVE,),
+        DENSE: (CURVE, *LOSSES),
+        TICKET: (CURVE, *LOSSES),
+        Reinit.name: (CURVE,),
     }
     shown = shown_levels(run.results)
     return [
-        _point(run.name, group[0], arm, column, iteration, values)
+        _point(run.name, group, arm, column, iteration, values)
         for (level, arm), group in by_level(run.results).items()
         if level in shown
         for column in columns.get(arm, ())
@@ -156,7 +158,7 @@ def levels_csv(points: Iterable[Point], metrics: Mapping[str, Metric]) -> str:
 
 def _point(
     run: str,
-    result: Result,
+    group: Sequence[Result],
     arm: str,
     quantity: str,
     iteration: int | None,
@@ -164,8 +166,8 @@ def _point(
 ) -> Point:
     return Point(
         run=run,
-        level=result.level,
-        density=result.density,
+        level=group[0].level,
+        density=density_of(group),
         arm=arm,
         quantity=quantity,
         iteration=iteration,

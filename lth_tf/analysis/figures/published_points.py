@@ -47,7 +47,7 @@ def kept_points(run: Run) -> list[Point]:
     if not os.path.lexists(path):
         return []
     rows = enumerate(read_table(path, _COLUMNS), 2)
-    points = [_point(f"{path}: row {number}", row) for number, row in rows if row["run"] != PAPER]
+    points = [_point(f"{path}: row {n}", row) for n, row in rows if not _is_papers(row)]
     runs = sorted({point.run for point in points})
     if len(runs) > 1:
         raise UserError(f"{path}: must be of one run's report, has {', '.join(runs)}")
@@ -56,6 +56,11 @@ def kept_points(run: Run) -> list[Point]:
         for point in points
         if point.iteration is not None or point.quantity.startswith(LAYER)
     ]
+
+
+def _is_papers(row: Mapping[str, str]) -> bool:
+    """Says whether a row has a number of the paper's, and not of a run of that name."""
+    return row["run"] == PAPER and row["level"] == ""
 
 
 def _point(where: str, row: Mapping[str, str]) -> Point:

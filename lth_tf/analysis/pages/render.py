@@ -17,11 +17,12 @@ class Drawn(NamedTuple):
 
 
 def render(name: str, **content: Any) -> str:
-    """Returns a report as text.
+    """Returns a report, an index or what a study found, as text.
 
     Args:
-        name: the file that it is for, `report.html` or `report.md`.
-        **content: sections, drawn figures by name, and the command, as the template has them.
+        name: the file that it is for, as templates are named: `report.html`, `report.md`,
+            `index.html` or `study.md`.
+        **content: what the template is about, drawn figures by name, and the command.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lth_tf.analysis.pages"),

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from lth_tf.analysis.pages.table import Table
-from lth_tf.paper.recipes import RECIPES, differences
+from lth_tf.paper.recipes import RECIPES, differences, plain
 from lth_tf.recipe import Recipe
 from lth_tf.runs.run import Run
 
@@ -32,16 +32,16 @@ def recipe_table(run: Run) -> Table:
     fields = [field.name for field in dataclasses.fields(Recipe)]
     differing = differences(recipe, other) if other else []
     rows = [
-        [name, _plain(getattr(recipe, name)), _plain(getattr(other, name)) if other else ""]
+        [name, plain(getattr(recipe, name)), plain(getattr(other, name)) if other else ""]
         for name in fields
     ]
     for name in ("strategy", "rounds", "replicates", "arms", "reinits", "seed"):
-        rows.append([name, _plain(getattr(experiment, name)), ""])
+        rows.append([name, plain(getattr(experiment, name)), ""])
     if other is None:
         note = "The paper has no recipe for this network."
     elif differing:
         changes = ", ".join(
-            f"{name} ({_plain(getattr(recipe, name))}, not {_plain(getattr(other, name))})"
+            f"{name} ({plain(getattr(recipe, name))}, not {plain(getattr(other, name))})"
             for name in differing
         )
         note = f"It differs from {whose}'s in {changes}."
@@ -67,9 +67,11 @@ def runtime_table(run: Run) -> Table:
 
 
 def _start_rows(start: dict[str, Any]) -> list[tuple[str, str]]:
-    settings = start.get("settings", {})
+    settings, flags = start.get("settings", {}), start.get("flags", [])
+    # Without flags it may have been a function in Python.
+    command = shlex.join(["python", "-m", "lth_tf.main", *flags]) if flags else ""
     return [
-        ("command", shlex.join(["python", "-m", "lth_tf.main", *start.get("flags", [])])),
+        ("command", command),
         ("begun", str(start.get("time", ""))),
         ("hardware", _hardware(start.get("hardware", {}))),
         ("settings", ", ".join(f"{k} {v}" for k, v in settings.items() if v is not None)),
@@ -89,13 +91,6 @@ def _hardware(hardware: dict[str, Any]) -> str:
     if "gpus" in hardware:
         known.append(", ".join(hardware["gpus"]) or "no GPU")
     return ", ".join(known)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join("=".join(map(_plain, v)) if isinstance(v, tuple) else _plain(v)
-                         for v in value) or "none"  # fmt: skip
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _duration(seconds: float) -> str:

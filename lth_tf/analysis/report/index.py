@@ -12,16 +12,24 @@ from lth_tf import files
 from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.comparison import comparisons
 from lth_tf.analysis.figures.gallery import Picture
-from lth_tf.analysis.figures.levels import by_level
+from lth_tf.analysis.figures.levels import by_level, density_of
 from lth_tf.analysis.pages.render import Drawn, render
 from lth_tf.analysis.pages.table import Table
-from lth_tf.analysis.report.leftovers import keep_only
-from lth_tf.analysis.report.report import Wanted, is_judged_by_marks, section_of, verdict_on
+from lth_tf.analysis.report.leftovers import INDEX, claim, keep_only, require_ours
+from lth_tf.analysis.report.report import (
+    Wanted,
+    is_judged_by_marks,
+    judged_marks,
+    section_of,
+    verdict_on,
+)
 from lth_tf.metric import percent
 from lth_tf.runs.experiment import DENSE, TICKET
+from lth_tf.runs.results import Result
 from lth_tf.runs.run import Run, read_runs
 
 _NONE = "-"
+_NETWORKS = (DENSE, TICKET)
 
 
 class Entry(NamedTuple):
@@ -73,7 +81,8 @@ def write_index(entries: Sequence[Entry], out: Path, command: str = "") -> Table
         The table that compares the runs.
 
     Raises:
-        UserError: if a folder is damaged, or `out` cannot be written.
+        UserError: if a folder is damaged, or `out` cannot be written, has a report, or an
+            index.html that is none of this program's.
     """
     runs = _runs(entries)
     points, cards = [], []
@@ -101,12 +110,21 @@ def write_index(entries: Sequence[Entry], out: Path, command: str = "") -> Table
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
     pictures = [*together, *(picture for card in cards for picture in card.pictures)]
+    claim(out, [f"{p.name}.{ending}" for p in pictures for ending in ("png", "svg")], (INDEX,))
     drawn = {p.name: Drawn(*canvas.write_figure(p.draw, out, p.name)) for p in pictures}
     keep_only(out, [path for figure in drawn.values() for path in figure])
     content = {"cards": cards, "table": table, "together": together}
-    text = render("index.html", **content, drawn=drawn, command=command)
-    files.write_text(out / "index.html", text)
+    files.write_text(out / INDEX, render(INDEX, **content, drawn=drawn, command=command))
     return table
+
+
+def require_room(out: Path) -> None:
+    """Checks that an index would replace nobody's file, before what it is about is trained.
+
+    Raises:
+        UserError: if it would, or `out` has a report, whose figures it would remove.
+    """
+    require_ours(out, (), (INDEX,))
 
 
 def _runs(entries: Sequence[Entry]) -> dict[Path, Run]:
@@ -128,19 +146,19 @@ def _table(runs: Sequence[Run]) -> Table:
     columns = ["run", "trainings", "dense network", "best ticket", "at", "winning tickets"]
     rows = [[run.name, f"{len(run.results):,} of {run.planned:,}", *_found(run)] for run in runs]
     note = (
-        "Test metric where each training is judged, means over the replicates; the best ticket is "
-        "the level with the best mean. Winning tickets: the densities of the verdict's claim."
+        "Test metric where each training is judged (at the last mark, where there are marks), "
+        "means over the replicates; the best ticket is the level with the best mean. Winning "
+        "tickets: the densities of the verdict's claim."
     )
     return Table("Experiments", columns, rows, note)
 
 
 def _found(run: Run) -> list[str]:
+    marks = judged_marks(run)
+    groups = {key: group for key, group in by_level(run.results).items() if key[1] in _NETWORKS}
     means = {
-        (level, kind): statistics.fmean(result.test_accuracy_at_early_stop for result in group)
-        for (level, kind), group in by_level(run.results).items()
-        if kind in (DENSE, TICKET)
+        key: statistics.fmean(_judged(r, marks) for r in group) for key, group in groups.items()
     }
-    densities = {result.level: result.density for result in run.results}
     tickets = {level: mean for (level, kind), mean in means.items() if kind == TICKET}
     best = max(tickets, key=lambda level: run.metric.gain(tickets[level]), default=None)
     dense = means.get((0, DENSE))
@@ -149,6 +167,10 @@ def _found(run: Run) -> list[str]:
     return [
         _NONE if dense is None else run.metric.text(dense),
         _NONE if best is None else run.metric.text(tickets[best]),
-        _NONE if best is None else percent(densities[best]),
+        _NONE if best is None else percent(density_of(groups[best, TICKET])),
         " to ".join(percent(level.density) for level in levels) or _NONE,
     ]
+
+
+def _judged(result: Result, marks: Sequence[int]) -> float:
+    return result.test_accuracy_at[marks[-1]] if marks else result.test_accuracy_at_early_stop

@@ -14,35 +14,58 @@ from lth_tf.errors import UserError
 
 MANIFEST = "figures.sha256"
 TEXTS = ("levels.csv", "report.html", "report.md")
+INDEX = "index.html"
 _TITLE = "# Lottery tickets"  # report.md begins so, also of reports from before there was a list
 _UNKNOWN = "0" * 64  # the checksum of a figure that is about to be drawn
 _MOST = 2**22  # bytes of the list
 
 
-def claim(folder: Path, figures: Iterable[str]) -> None:
+def claim(folder: Path, figures: Iterable[str], texts: Sequence[str] = TEXTS) -> None:
     """Lists in a folder what is about to be drawn, once it is known to replace nobody's file.
 
     Args:
         folder: the report's.
         figures: names of its figures' files.
+        texts: names of its other files: a report's, or an index's.
 
     Raises:
-        UserError: if a file that it would replace is none of a report, or the folder cannot be
-            written.
+        UserError: see `require_ours`; or if the folder cannot be written.
     """
     figures = sorted(figures)
+    require_ours(folder, figures, texts)
     listed = _listed(folder)
-    is_report = os.path.lexists(folder / MANIFEST) or _is_older_report(folder)
-    known = {*listed, *TEXTS} if is_report else set()
-    if not os.path.lexists(folder / MANIFEST) and is_report:
+    _write(folder, {name: listed.get(name, _UNKNOWN) for name in {*listed, *figures}})
+
+
+def require_ours(folder: Path, figures: Sequence[str], texts: Sequence[str]) -> None:
+    """Checks that a report, or an index, would replace nobody's file.
+
+    Args:
+        folder: where it is to be; need not be there.
+        figures: names of its figures' files.
+        texts: names of its other files.
+
+    Raises:
+        UserError: if a file that it would replace is none of a report, or an index would be in the
+            folder of a report, whose figures it would remove.
+    """
+    is_listed = os.path.lexists(folder / MANIFEST)
+    is_report = is_listed or _is_older_report(folder)
+    known = {*_listed(folder), *texts} if is_report else set()
+    if not is_listed and is_report:
         known.update(figures)
-    for name in (*TEXTS, *figures):
+    for name in (*texts, *figures):
         if name not in known and os.path.lexists(folder / name):
             raise UserError(
                 f"{folder / name}: is there, and no report has written it; move it, or choose "
                 "another --out"
             )
-    _write(folder, {name: listed.get(name, _UNKNOWN) for name in {*listed, *figures}})
+    reports = [name for name in TEXTS if os.path.lexists(folder / name)] if is_report else []
+    if reports and INDEX in texts:
+        raise UserError(
+            f"{folder / reports[0]}: is of a report, whose figures an index would remove; choose "
+            "another --out"
+        )
 
 
 def keep_only(folder: Path, figures: Sequence[Path]) -> None:
@@ -79,4 +102,7 @@ def _write(folder: Path, checksums: dict[str, str]) -> None:
 
 def _is_older_report(folder: Path) -> bool:
     path = folder / "report.md"
-    return path.is_file() and path.read_bytes()[: len(_TITLE)] == _TITLE.encode()
+    if not path.is_file():
+        return False
+    with reading.opened(path) as file:
+        return file.read(len(_TITLE)) == _TITLE.encode()

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from lth_tf.analysis.figures.levels import by_level
+from lth_tf.analysis.figures.levels import by_level, density_of, listed
 from lth_tf.analysis.verdict.statistics import standard_error
 from lth_tf.analysis.verdict.verdict import Verdict
+from lth_tf.arms.reinit import Reinit
 from lth_tf.metric import percent
 from lth_tf.paper.published import published
 from lth_tf.runs.experiment import DRAWN_EARLY, EARLY_BIRD, TICKET, kind_of
@@ -134,21 +135,17 @@ def _collapsed(run: Run) -> str:
         for layer in result.emptied:
             levels = found.setdefault(layer, {}).setdefault(kind_of(result.arm), set())
             levels.add(result.level)
-    layers = [
-        f"{layer} ({'; '.join(f'{arm} at {_levels(levels)}' for arm, levels in arms.items())})"
+    said = {
+        layer: "; ".join(f"{arm} at {listed(sorted(levels))}" for arm, levels in arms.items())
         for layer, arms in found.items()
-    ]
+    }
+    layers = [f"{layer} ({text})" for layer, text in said.items()]
     if not layers:
         return ""
     return (
         f"Layer collapse: no weight is left of {', '.join(layers)}. What such a layer passes on "
         "depends on no input."
     )
-
-
-def _levels(levels: set[int]) -> str:
-    listed = ", ".join(map(str, sorted(levels)))
-    return f"level{'s' if len(levels) > 1 else ''} {listed}"
 
 
 def _kept(run: Run, verdict: Verdict, marks: Sequence[int]) -> str:
@@ -198,8 +195,8 @@ def search_note(run: Run) -> str:
     )
     levels = by_level([r for r in run.results if r.arm == TICKET and r.search_iterations])
     for group in levels.values():
-        text += _drawn([r.search_iterations for r in group], group[0].density, recipe.iterations)
-    sparse = [group[0].density for group in levels.values() if group[0].density <= _ALWAYS_NEAR]
+        text += _drawn([r.search_iterations for r in group], density_of(group), recipe.iterations)
+    sparse = [d for d in map(density_of, levels.values()) if d <= _ALWAYS_NEAR]
     if sparse and of_weights:
         text += (
             f"Masks of {percent(max(sparse))} of the weights and less never differ in more than "
@@ -249,7 +246,7 @@ def _pruned_while_training(strategy: str) -> str:
 
 
 def _without_reinit(verdict: Verdict) -> str:
-    if any(effect.control == "reinit" for v in verdict.levels for effect in v.effects):
+    if any(effect.control == Reinit.name for v in verdict.levels for effect in v.effects):
         return ""
     return (
         "Random reinit was not trained (--arms=ticket,reinit), so that nothing tells whether the "
@@ -261,8 +258,8 @@ def _without_reinit(verdict: Verdict) -> str:
 
 def _early_stopping(run: Run, marks: Sequence[int]) -> str:
     if marks:
-        listed = ", ".join(f"{mark:,}" for mark in marks)
-        return f"The network is not stopped early: it is judged at iterations {listed}."
+        iterations = ", ".join(f"{mark:,}" for mark in marks)
+        return f"The network is not stopped early: it is judged at iterations {iterations}."
     grid = run.experiment.recipe.eval_every
     return (
         "The early-stopping iteration is where the validation loss was lowest; it is known to "

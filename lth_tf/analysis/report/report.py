@@ -174,7 +174,7 @@ def section_of(run: Run, wanted: Wanted) -> tuple[list[Point], list[Point], Sect
 
 def is_judged_by_marks(run: Run) -> bool:
     """Says whether a run is judged at its marks, not at early stopping."""
-    return bool(_judged_marks(run))
+    return bool(judged_marks(run))
 
 
 def _points_of_levels(run: Run) -> list[Point]:
@@ -185,7 +185,7 @@ def _points_of_levels(run: Run) -> list[Point]:
 
 
 def _section(run: Run, points: Sequence[Point], paper: Sequence[Point], wanted: Wanted) -> Section:
-    marks, verdict = _judged_marks(run), verdict_on(run, wanted)
+    marks, verdict = judged_marks(run), verdict_on(run, wanted)
     against_density = level_points(run.name, run.results)
     tables = [verdict_table(verdict), spread_table(verdict), effects_table(verdict)]
     tables.append(measured_table(run, against_density, verdict) if run.results else None)
@@ -207,7 +207,7 @@ def verdict_on(run: Run, wanted: Wanted) -> Verdict:
         run: the run.
         wanted: margins, where they are not to be those of the data set.
     """
-    grid, marks = run.experiment.recipe.eval_every, _judged_marks(run)
+    grid, marks = run.experiment.recipe.eval_every, judged_marks(run)
     while_training = run.experiment.prunes_while_training
     return judge(
         run.results, wanted.margins(run), grid, marks, run.metric, _earlier(run), while_training
@@ -257,7 +257,7 @@ def _studies(run: Run) -> list[Section]:
     return sections
 
 
-def _judged_marks(run: Run) -> list[int]:
+def judged_marks(run: Run) -> list[int]:
     """Lists the marks that a run is judged at: those of deep networks; none of the others.
 
     A network of the paper that it stops early is judged so, whatever marks are recorded as well.

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from lth_tf.analysis.figures.levels import by_level
+from lth_tf.analysis.figures.levels import by_level, density_of
 from lth_tf.metric import ACCURACY, Metric
+from lth_tf.runs.experiment import DENSE
 from lth_tf.runs.results import Result
 
 
@@ -21,13 +22,13 @@ def results_table(results: Sequence[Result], metric: Metric = ACCURACY) -> Table
     table = Table(header_style="bold", caption=caption)
     for title in ("level", "arm", "density", "early stop", "test there", "test at end", "seconds"):
         table.add_column(title, justify="left" if title == "arm" else "right")
-    dense = _mean(by_level(results).get((0, "dense"), []), "test_accuracy_at_early_stop")
+    dense = _mean(by_level(results).get((0, DENSE), []), "test_accuracy_at_early_stop")
     for (level, arm), group in by_level(results).items():
         accuracy = _mean(group, "test_accuracy_at_early_stop")
         table.add_row(
             str(level),
             arm,
-            f"{group[0].density:.2%}",
+            f"{density_of(group):.2%}",
             f"{_mean(group, 'early_stop_iteration'):,.0f}",
             metric.text(accuracy),
             metric.text(_mean(group, "test_accuracy_final")),

@@ -10,6 +10,7 @@ from lth_tf.analysis.pages.table import Table
 from lth_tf.analysis.verdict.statistics import Estimate
 from lth_tf.analysis.verdict.verdict import Effect, Endpoint, LevelVerdict, Tested, Verdict
 from lth_tf.metric import Metric, percent
+from lth_tf.runs.experiment import DENSE, TICKET
 from lth_tf.runs.run import Run
 
 _NONE = "-"
@@ -197,7 +198,7 @@ def _value(quantity: str, metric: Metric) -> Callable[[float], str]:
 
 
 def _of_paper(run: Run, point: Point, quantity: str) -> str:
-    if point.arm not in ("dense", "ticket"):
+    if point.arm not in (DENSE, TICKET):
         return ""
     value = paper_value(run.experiment, quantity, point.density)
     return "" if value is None else _value(quantity, run.metric)(value)
@@ -205,7 +206,7 @@ def _of_paper(run: Run, point: Point, quantity: str) -> str:
 
 def _censored(verdict: Verdict, level: int, arm: str) -> str:
     found = [v.arms.get(arm) for v in verdict.levels if v.level == level]
-    measured = verdict.dense if arm == "dense" else next(iter(found), None)
+    measured = verdict.dense if arm == DENSE else next(iter(found), None)
     if measured is None:
         return ""
     return f"{measured.censored} of {len(measured.replicates)}" if measured.censored else ""

@@ -38,11 +38,11 @@ from lth_tf.analysis.verdict.verdict import (
     Verdict,
 )
 from lth_tf.metric import ACCURACY, Metric
-from lth_tf.runs.experiment import kind_of
+from lth_tf.runs.experiment import DENSE, TICKET, kind_of
 from lth_tf.runs.results import Result
 
-# Digits after the point that differences keep: without the noise of floats behind them, accuracies
-# as far apart as a margin are always at it, never by chance on either side.
+# Digits that differences are rounded to. Accuracies as far apart as a margin are then always at it,
+# whatever the rounding errors of floats.
 _DIGITS = 12
 
 _Draws = Mapping[int, Sequence[Result]]  # an arm's results by replicate
@@ -76,9 +76,9 @@ def judge(
     at_marks = [at_mark(mark, margins, metric) for mark in marks]
     quantities = at_marks or at_early_stopping(margins, grid, metric, earlier)
     groups = _by_kind(results)
-    with_tickets = sorted(level for level, kind in groups if kind == "ticket")
+    with_tickets = sorted(level for level, kind in groups if kind == TICKET)
     levels = [_judge_level(groups, level, quantities) for level in with_tickets]
-    dense = groups.get((0, "dense"))
+    dense = groups.get((0, DENSE))
     return Verdict(
         margins=margins,
         levels=in_sequence(levels, margins.claim_density),
@@ -102,17 +102,18 @@ def _judge_level(
     groups: Mapping[tuple[int, str], _Draws], level: int, quantities: Sequence[Quantity]
 ) -> LevelVerdict:
     arms: dict[str, _Draws] = {kind: draws for (n, kind), draws in groups.items() if n == level}
-    ticket = arms["ticket"]
-    dense = {r: draws for r, draws in groups.get((0, "dense"), {}).items() if r in ticket}
+    ticket = arms[TICKET]
+    dense = {r: draws for r, draws in groups.get((0, DENSE), {}).items() if r in ticket}
     endpoints = tuple(_endpoint(ticket, dense, quantity) for quantity in quantities if dense)
     outcomes = [endpoint.outcome for endpoint in endpoints]
     holding = _holding(ticket, dense, quantities)
     effects = _effects(arms, quantities)
     if dense:
-        arms["dense"] = dense
+        arms[DENSE] = dense
     return LevelVerdict(
         level=level,
-        density=next(iter(ticket.values()))[0].density,
+        # Of replicates, as what is learned may differ; equal ones keep their bits in this mean.
+        density=statistics.mean(draws[0].density for draws in ticket.values()),
         replicates=tuple(sorted(dense)),
         endpoints=endpoints,
         outcome=min(outcomes, key=list(Outcome).index, default=Outcome.NOT_ENOUGH),
@@ -133,11 +134,11 @@ def _holding(ticket: _Draws, dense: _Draws, quantities: Sequence[Quantity]) -> i
 
 def _effects(arms: Mapping[str, _Draws], quantities: Sequence[Quantity]) -> tuple[Effect, ...]:
     """Compares the ticket with each control that shares a replicate with it."""
-    ticket = arms["ticket"]
+    ticket = arms[TICKET]
     return tuple(
         _effect(ticket, draws, kind, quantity)
         for kind, draws in arms.items()
-        if kind != "ticket" and ticket.keys() & draws.keys()
+        if kind != TICKET and ticket.keys() & draws.keys()
         for quantity in quantities
     )
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from lth_tf.analysis.verdict.statistics import Estimate
 from lth_tf.analysis.verdict.verdict import Effect, Endpoint, LevelVerdict, Outcome, Verdict
+from lth_tf.arms.reinit import Reinit
 from lth_tf.metric import Metric, percent
+from lth_tf.runs.experiment import DENSE, TICKET
 
 _KEPT = "Pruned networks that keep their trained weights"
 _PRUNED = "Networks whose masks were made while they trained"
@@ -130,7 +132,15 @@ def _not_enough(level: LevelVerdict, verdict: Verdict) -> str:
         return f"{reason}none has both the dense network and the {subject} of level {level.level}."
     holding = [v for v in verdict.levels if v.replicates == level.replicates and v.holding]
     if not holding:
-        return f"{reason}in the only one, no {subject} does as well as the dense network."
+        tried = [v for v in verdict.levels if v.replicates == level.replicates]
+        censored = sum(v.arms[TICKET].censored for v in tried)
+        if not censored:
+            return f"{reason}in the only one, no {subject} does as well as the dense network."
+        return (
+            f"{reason}in the only one, no {subject} is known to do as well as the dense network "
+            f"(lowest validation loss at the last evaluation: {censored} of {len(tried)} "
+            f"{subject}s)."
+        )
     sparsest = holding[-1]
     return (
         f"{reason}in the only one, the {subject} with {percent(sparsest.density)} of the weights "
@@ -179,7 +189,7 @@ def _bounds(found: Estimate, is_ratio: bool, passed: bool, metric: Metric) -> st
 def _against_reinit(levels: Sequence[LevelVerdict], metric: Metric) -> str:
     """Says by how much the ticket is better than its mask with fresh weights, where it is known."""
     for level in reversed(levels):
-        effects = [effect for effect in level.effects if effect.control == "reinit"]
+        effects = [effect for effect in level.effects if effect.control == Reinit.name]
         if effects:
             compared = ", ".join(
                 _difference(e, metric) + _bound_of_effect(e, metric) for e in effects
@@ -201,7 +211,7 @@ def _times(ratio: float) -> str:
 
 def _censored(level: LevelVerdict, subject: str) -> str:
     """Says of how many trainings the minimum may not have been reached."""
-    arms = {f"{subject}s": level.arms["ticket"], "dense networks": level.arms.get("dense")}
+    arms = {f"{subject}s": level.arms[TICKET], "dense networks": level.arms.get(DENSE)}
     found = [
         f"{arm.censored} of {len(arm.replicates)} {name}"
         for name, arm in arms.items()

@@ -19,12 +19,14 @@ def in_sequence(levels: Sequence[LevelVerdict], claim_density: float) -> tuple[L
     """Returns levels with the sequence that each is tested in.
 
     Args:
-        levels: dense to sparse.
+        levels: in their order, dense to sparse; where densities are learned, one may be denser
+            than the level before it.
         claim_density: the most of the weights that the claim's first level has; without a level
             that is so sparse, none is tested.
     """
-    denser = [v for v in levels if v.density > claim_density]
-    sparser = levels[len(denser) :]
+    sparse = (i for i, v in enumerate(levels) if v.density <= claim_density)
+    first = next(sparse, len(levels))
+    denser, sparser = levels[:first], levels[first:]
     passed = bool(sparser) and sparser[0].outcome.passes
     upwards = list(_tested(reversed(denser), Tested.DENSER, passed))
     return (*reversed(upwards), *_tested(sparser, Tested.CLAIM, going_on=True))

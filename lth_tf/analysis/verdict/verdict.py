@@ -166,7 +166,7 @@ class LevelVerdict:
 
     Attributes:
         level: its number.
-        density: remaining over all kernel weights.
+        density: remaining over all kernel weights, mean over the tickets.
         replicates: those that have both the ticket and the dense network: K of them.
         endpoints: test accuracy first, then the early-stopping iteration, or the later marks;
             none if K is 0.

@@ -52,6 +52,9 @@ def test_other_groups_have_as_many_members_as_there_are_tickets(full):
     chosen = find_groups(read_runs([full]), 4, [1, 2, 5, 6]).voting[1]
     assert chosen.name == "tickets of one θ0, levels 1, 2, 5, 6"
     assert [result.level for result in chosen.results] == [1, 2, 5, 6]
+    chosen = find_groups(read_runs([full]), 4, [5, 1, 3, 3]).voting[1]
+    assert chosen.name == "tickets of one θ0, levels 1, 3, 5"
+    assert [result.level for result in chosen.results] == [1, 3, 5]  # each votes once
 
 
 def test_what_is_of_one_member_only_is_left_out_with_a_reason(make_run, tmp_path):

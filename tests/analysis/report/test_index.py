@@ -1,10 +1,15 @@
 """The index: a page on several experiments, those that failed or never began among them."""
 
 import re
+import statistics
 
 import pytest
 
-from lth_tf.analysis.report.index import Entry, write_index
+from lth_tf.analysis.report.index import Entry, require_room, write_index
+from lth_tf.analysis.report.leftovers import claim, keep_only
+from lth_tf.errors import UserError
+from lth_tf.metric import ACCURACY
+from lth_tf.runs.run import read_runs
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +51,33 @@ def test_the_page_has_headline_figures_state_and_fault_of_each(written):
     assert "Runs together" in page and page.index("<svg") < page.index("<article>")
     assert "prefers-color-scheme: dark" in page and "python -m lth_tf.sweep a b" in page
     assert not re.findall(r'(?:src|href)="(?!\.\./|#)', page)
+
+
+def test_a_run_that_is_judged_at_marks_has_its_metric_at_the_last(make_run, tmp_path):
+    recipe = {"marks": (500, 1000)}
+    folder = make_run(tmp_path / "r", "resnet18", rounds=0, replicates=2, recipe=recipe)
+    (row,) = write_index([Entry(folder, "r")], tmp_path / "index").rows
+    (run,) = read_runs([folder])
+    at_last = statistics.fmean(result.test_accuracy_at[1000] for result in run.results)
+    assert row[2] == ACCURACY.text(at_last)
+
+
+def test_the_index_replaces_nobodys_page_and_removes_no_reports_figures(tmp_path):
+    entries = [Entry(tmp_path / "none", "never begun")]
+    page = tmp_path / "index.html"
+    page.write_text("mine")
+    for write in (require_room, lambda out: write_index(entries, out)):
+        with pytest.raises(UserError, match=r"index\.html: is there, and no report has written it"):
+            write(tmp_path)
+    assert page.read_text() == "mine"
+    out = tmp_path / "report"
+    out.mkdir()
+    claim(out, ["a.png"])
+    for name in ("a.png", "report.md"):
+        (out / name).touch()
+    keep_only(out, [out / "a.png"])
+    with pytest.raises(UserError, match=r"report/report\.md: is of a report, whose figures"):
+        write_index(entries, out)
+    assert {path.name for path in out.iterdir()} == {"a.png", "figures.sha256", "report.md"}
+    for _ in range(2):  # its page of before is replaced
+        write_index(entries, tmp_path / "index")

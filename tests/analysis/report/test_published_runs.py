@@ -1,11 +1,16 @@
 """Reports on runs that were published without their trainings' folders."""
 
+import csv
 import shutil
 from pathlib import Path
 
 import pytest
 
 from lth_tf import report
+from lth_tf.analysis.figures.comparison import comparisons
+from lth_tf.analysis.figures.paper_points import paper_points
+from lth_tf.analysis.figures.points import level_points
+from lth_tf.analysis.figures.published_points import kept_points
 from lth_tf.analysis.report.report import headline
 from lth_tf.errors import UserError
 from lth_tf.runs.experiment import Training
@@ -47,6 +52,22 @@ def test_the_report_is_that_of_the_whole_run(run, published):
         text = path.read_bytes().replace(str(published).encode(), str(run).encode())
         assert text == whole.pop(path.name).read_bytes(), path.name
     assert not whole
+
+
+def test_a_run_called_paper_is_no_paper(run, published):
+    renamed = published.rename(published.with_name("paper"))
+    path = renamed / "levels.csv"
+    path.write_text(path.read_text().replace("\nr,", "\npaper,"))
+    (found,) = read_runs([renamed])
+    curves = [point for point in kept_points(found) if point.iteration is not None]
+    assert {point.run for point in curves} == {"paper"}
+    rows = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(curves) == sum(row["iteration"] != "" for row in rows) > 0
+    (whole,) = read_runs([run])
+    points = [*level_points("paper", found.results), *level_points("r", whole.results)]
+    points += paper_points(found.experiment)
+    lines = comparisons([found, whole], points, [False] * 2)[0].draw.args[0]
+    assert len(lines[0].points) == 1 + 7  # its dense network and tickets, no others
 
 
 def test_another_name_of_the_folder_is_the_runs(published):

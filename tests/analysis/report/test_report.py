@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import html.parser
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -41,6 +42,7 @@ from lth_tf.analysis.report.tables import measured_table
 from lth_tf.analysis.verdict.judging import judge
 from lth_tf.analysis.verdict.verdict import margins_for
 from lth_tf.arms import ARMS
+from lth_tf.errors import UserError
 from lth_tf.metric import Metric
 from lth_tf.paper.published import published
 from lth_tf.paper.recipes import RECIPES
@@ -473,6 +475,7 @@ def test_the_papers_numbers_stand_only_beside_its_setting():
         assert not paper_points(other)
     assert paper_value(experiment(), EARLY_STOP, 0.5128) == 3_900
     assert paper_value(experiment(), EARLY_STOP, 0.64) is None
+    assert paper_value(experiment(), EARLY_STOP, 0.8**18 * 1.027) == 8_000  # its "1.9%"
     warm = experiment(model="resnet18", learning_rate=0.03, warmup=20_000)
     assert "11.8%" in published(warm).found
 
@@ -587,6 +590,13 @@ def test_a_file_that_no_report_has_written_is_not_replaced(make_run, tmp_path, n
     )
     assert [path.name for path in out.iterdir()] == [name]
     assert (out / name).read_text() == "a user's"
+
+
+def test_what_claims_to_be_an_older_report_is_not_read_whole(tmp_path):
+    (tmp_path / "report.md").touch()
+    os.truncate(tmp_path / "report.md", 2**42)  # more than there is memory, and none on the disk
+    with pytest.raises(UserError, match=r"report\.md: is there, and no report has written it"):
+        claim(tmp_path, [])
 
 
 def test_a_report_that_was_killed_or_is_older_is_replaced(make_run, tmp_path):

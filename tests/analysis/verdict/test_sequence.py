@@ -59,6 +59,13 @@ def test_sparser_levels_are_tested_from_the_claims_density_and_denser_ones_upwar
     assert verdict.first.level == 5
 
 
+def test_levels_whose_densities_do_not_fall_are_each_there_once():
+    found = in_sequence(levels("SSSS", [0.3, 0.24, 0.26, 0.1]), 0.25)
+    assert [(v.level, str(v.tested)) for v in found] == [
+        (1, "denser"), (2, "claim"), (3, "claim"), (4, "claim"),
+    ]  # fmt: skip
+
+
 def test_without_a_level_so_sparse_none_is_tested():
     found = in_sequence(levels("SSS", [0.8, 0.64, 0.512]), 0.5)
     assert {str(v.tested) for v in found} == {"no"}

@@ -3,6 +3,7 @@
 `test_sequence.py` has which levels are tested and claimed.
 """
 
+import dataclasses
 import math
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lth_tf.analysis.figures.points import level_points
 from lth_tf.analysis.verdict.judging import judge
 from lth_tf.analysis.verdict.sentence import verdict_sentence
 from lth_tf.analysis.verdict.verdict import Margins, Outcome, margins_for
@@ -492,6 +494,12 @@ def test_the_sentence_names_the_effect_against_reinit_at_the_claims_sparsest_lev
             "Not enough replicates for a verdict, which takes at least 2: in the only one, no "
             "ticket does as well as the dense network.",
         ),
+        (  # better where its loss was still falling: how early it is at its best is not known
+            verdict(dense(1), tickets(1, [0.001], [LAST]), tickets(2, [-0.1], [900])),
+            "Not enough replicates for a verdict, which takes at least 2: in the only one, no "
+            "ticket is known to do as well as the dense network (lowest validation loss at the "
+            "last evaluation: 1 of 2 tickets).",
+        ),
         (
             verdict(tickets(1, [0.0] * 2)),
             "Not enough replicates for a verdict, which takes at least 2: none has both the dense "
@@ -529,6 +537,17 @@ def test_the_sentence_names_the_effect_against_reinit_at_the_claims_sparsest_lev
 )
 def test_sentences(found, sentence):
     assert verdict_sentence(found) == sentence
+
+
+def test_a_levels_density_is_the_mean_over_its_replicates():
+    of_level = [
+        dataclasses.replace(each, density=density)
+        for each, density in zip(tickets(1, [0.0] * 3), (0.2, 0.2, 0.23), strict=True)
+    ]
+    assert verdict(dense(3), of_level).levels[0].density == close(0.21)
+    assert level_points("r", of_level)[0].density == close(0.21)
+    same = [dataclasses.replace(each, density=0.1 + 0.2) for each in of_level]
+    assert verdict(dense(3), same).levels[0].density == 0.1 + 0.2
 
 
 # Trained weights that are kept
