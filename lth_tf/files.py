@@ -120,7 +120,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 temporary.rename(folder)
                 _sync_folder(folder.parent)
     except UserError as error:  # whoever reads it knows the folder by its own name
-        raise UserError(str(error).replace(str(temporary), str(folder))) from error
+        text = str(error).replace(str(temporary), str(folder))
+        raise type(error)(text) from (error.__cause__ or error)  # perhaps the user's code's
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

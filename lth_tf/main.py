@@ -61,7 +61,7 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
         names = groups.setdefault(title, [])
         names.append(field.name)
-        for alias in _ALIASES.get(field.name, ()):
+        for alias in commandline.FORMER_NAMES.get(field.name, ()):
             flags.DEFINE_alias(alias, field.name, flag_values=values)
             names.append(alias)
     values["rewind"].help += f" Kinds: {commandline.choices_text(REWINDINGS)}"
@@ -141,7 +141,6 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 
 
 _CHOICES = {"criterion": CRITERIA, "scope": DENSITIES}
-_ALIASES = {"criterion": ("score",)}  # flags' former names
 _OF_CLUSTER = ("cluster", "gpu_share")
 _EXPERIMENT = ("arms", "reinits", "replicates", "seed")
 _XLA_HELP = (
@@ -338,7 +337,7 @@ def planned_from_flags(values: flags.FlagValues, title: str = "", suffix: str = 
         inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         report=values["report"].value,
-        flags=[flag.serialize() for flag in present_flags(values)],
+        flags=[flag.serialize() for flag in commandline.present_flags(values)],
         title="" if name else title,
     )
 
@@ -376,12 +375,6 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         terminal.should_stop,
         terminal.send_chatter_to,
     )
-
-
-def present_flags(values: flags.FlagValues) -> list[flags.Flag]:
-    """Lists the flags that were given, none by its former name."""
-    aliases = {alias for names in _ALIASES.values() for alias in names}
-    return [values[name] for name in sorted(values) if values[name].present and name not in aliases]
 
 
 def main(argv: list[str] | None = None) -> int:

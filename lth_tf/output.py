@@ -89,7 +89,8 @@ def guard_standard_streams() -> Stream | None:
         try:
             os.fstat(number)
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            # It has the lowest free number, this one, and would be closed in child processes.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stderr is None:
         sys.stderr = sys.__stderr__ = Stream(2, None)
     elif sys.stderr is sys.__stderr__ and hasattr(sys.stderr, "reconfigure"):

@@ -129,7 +129,7 @@ def planned_from_flags(values: flags.FlagValues, files: Sequence[str]) -> "list[
     if values["distribution"].value == "multi_worker":
         raise UserError("--distribution=multi_worker: must be left to lth_tf.main; see --cluster")
     given = [
-        f.serialize() for f in experiment.present_flags(values) if f.name not in (*_OWN, *_OF_ALL)
+        f.serialize() for f in commandline.present_flags(values) if f.name not in (*_OWN, *_OF_ALL)
     ]
     given += [values["runs_dir"].serialize()]
     planned = []

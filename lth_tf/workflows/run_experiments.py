@@ -14,7 +14,7 @@ from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.analysis.report.results_table import results_table
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, UsersCodeError
 from lth_tf.formats.saved_model import export_saved_model as export
 from lth_tf.importing import allow
 from lth_tf.lottery.inputs import Inputs, inputs_of
@@ -163,7 +163,7 @@ def _run(
 
 def _tell(console: Console, each: Planned, error: Exception) -> None:
     """Says at once that one of several experiments has failed."""
-    if not isinstance(error, UserError | OSError):
+    if isinstance(error, UsersCodeError) or not isinstance(error, UserError | OSError):
         _log.error("%s", each.name, exc_info=error)
     console.print(f"{each.name}: FAILED: {said_of(error)}", markup=False, soft_wrap=True)
 
