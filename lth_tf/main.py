@@ -23,7 +23,7 @@ from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
-from lth_tf.recipe import AUTO, Recipe
+from lth_tf.recipe import AUTO, IN_PYTHON, Recipe
 from lth_tf.runs.experiment import (
     AT_INIT,
     EARLY_BIRD,
@@ -64,7 +64,7 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         for alias in commandline.FORMER_NAMES.get(field.name, ()):
             flags.DEFINE_alias(alias, field.name, flag_values=values)
             names.append(alias)
-    values["rewind"].help += f" Kinds: {commandline.choices_text(REWINDINGS)}"
+    values["rewind"].help += f" By name: {commandline.choices_text(REWINDINGS)}"
     values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
     values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += f" One of {', '.join(NETWORKS)}, or your own."
@@ -131,8 +131,9 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     flags.DEFINE_bool("dry_run", False, "Print the plan and an estimate; run nothing.", **common)
     flags.DEFINE_bool("report", True, "Draw the report at the end.", **common)
     flags.DEFINE_bool(
-        "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
-    )
+        "export_saved_model", False, "Export the network of each training, controls' too, as a "
+        "SavedModel.", **common,
+    )  # fmt: skip
     judging = ("metric", "higher_is_better")
     groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT, *judging]
     grouped = {name for names in groups.values() for name in names}
@@ -194,7 +195,7 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
 
     name = values["model"].value
     recipe = paper_recipe(name)
-    if recipe.dataset == Recipe().dataset and values["dataset"].value is None:
+    if recipe.dataset == IN_PYTHON and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
     changes = _recipe_fields(values)
     if "prune_layers" in changes:
@@ -330,7 +331,8 @@ def planned_from_flags(values: flags.FlagValues, title: str = "", suffix: str = 
 
         settings = settings_from_flags(values, experiment.concurrency)
         say = make_console().print
-        experiment = choose_precision(experiment, folder_of, settings, inputs, say)
+        tries = not values["dry_run"].value
+        experiment = choose_precision(experiment, folder_of, settings, inputs, say, tries=tries)
     return Planned(
         experiment=experiment,
         folder=folder_of(experiment),

@@ -12,7 +12,7 @@ from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import allow, name_of
 from lth_tf.lottery.inputs import Inputs, inputs_of, with_data
 from lth_tf.models.user_model import ModelFunction
-from lth_tf.recipe import Recipe
+from lth_tf.recipe import IN_PYTHON, Recipe
 from lth_tf.runs.experiment import TICKET, TRANSFER, Experiment
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
@@ -131,7 +131,7 @@ def train_ticket(
     allow(*changes.values())
     user_data = None
     if train is not None:
-        changes.setdefault("dataset", "own")
+        changes.setdefault("dataset", IN_PYTHON)
         user_data = UserData.of(train, validation, test)
     experiment = transfer(
         ticket, changes, replicates=replicates, arms=tuple(arms), reinits=reinits, seed=seed
