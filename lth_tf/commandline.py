@@ -53,10 +53,11 @@ def run(
 
     Args:
         define: defines the flags; returns their names in groups, by the group's title.
-        main: the program, given the parsed flags and the terminal.
+        main: the program; it is called with the parsed flags and the terminal.
         usage: what `--help` prints above the flags.
         argv: the command line, program name first; the process's own by default.
-        takes_arguments: whether what is no flag is given to `main` as a list, not refused.
+        takes_arguments: whether `main` is called with what is no flag as well, a list; else that is
+            refused.
 
     Returns:
         The exit code: 0, 1 for an error, 130 or 143 if it was stopped.
@@ -210,7 +211,7 @@ def define_named_functions(values: flags.FlagValues) -> None:
         flags.DEFINE_string(
             name,
             None,
-            f"The run's {what}, where a function of one's own makes them, as in "
+            f"The run's {what}, where a user's function makes them, as in "
             f"package.module:function: what merely stands in a file is never imported.",
             flag_values=values,
         )

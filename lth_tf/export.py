@@ -98,6 +98,10 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Exports the network that the flags describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

@@ -353,6 +353,10 @@ def prepare_jobs(values: flags.FlagValues) -> None:
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Runs the experiment that the flags describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal, which says when to stop, and whose chatter goes to the run's log.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

@@ -62,9 +62,15 @@ class _Raw(io.RawIOBase):
 
 
 class Stream(io.TextIOWrapper):
-    """A text stream to a file descriptor, which never raises for what it is given."""
+    """A text stream to a file descriptor, which never raises for what is written to it."""
 
     def __init__(self, number: int, encoding: str | None) -> None:
+        """Makes a stream.
+
+        Args:
+            number: the file descriptor.
+            encoding: what it encodes by; UTF-8 if None.
+        """
         self._raw = _Raw(number)
         super().__init__(
             io.BufferedWriter(self._raw), encoding or "utf-8", _ERRORS, "\n", line_buffering=True

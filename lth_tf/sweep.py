@@ -76,6 +76,11 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal, files: Sequence[str]) -> None:
     """Runs the experiments that the flags and files describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal, which says when to stop, and whose chatter goes to the sweep's log.
+        files: the flag files, an experiment each.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

@@ -1,6 +1,6 @@
 """The JAX network of a Keras network: a function of weights, masks and images.
 
-It is made of the layers' description, so that it fits any network of the kinds in `_LAYERS`.
+It is made of the layers' description, so that it fits any network of the layers in `_LAYERS`.
 """
 
 import dataclasses

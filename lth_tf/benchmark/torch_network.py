@@ -1,6 +1,6 @@
 """The torch network of a Keras network: the same layers, weights and outputs, kernels masked.
 
-It is made of the layers' description, so that it fits any network of the kinds in `_LAYERS`.
+It is made of the layers' description, so that it fits any network of the layers in `_LAYERS`.
 """
 
 from collections.abc import Callable, Sequence

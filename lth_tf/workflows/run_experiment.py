@@ -67,7 +67,21 @@ def run_planned(
     should_stop: Callable[[], bool],
     on_log_file: Callable[[Path], None],
 ) -> list[Result]:
-    """Runs what is missing of an experiment that stands alone; see `run_experiment`."""
+    """Runs what is missing of an experiment that stands alone.
+
+    Args:
+        planned: the experiment.
+        console: where to draw.
+        should_stop: is asked at each evaluation whether to keep the state and stop.
+        on_log_file: is called with the log file's path once there is one.
+
+    Returns:
+        See `run_experiment`.
+
+    Raises:
+        UserError: see `run_experiment`.
+        KeyboardInterrupt: see `run_experiment`.
+    """
     run = run_experiments([planned], planned.folder, console, should_stop, on_log_file)
     outcome = run[planned]
     if isinstance(outcome, Exception):
