@@ -75,6 +75,10 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Measures what the flags describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal, which shows what is measured.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

@@ -23,7 +23,7 @@ from lth_tf.terminal import Terminal, exit_code
 
 FlagGroups = dict[str, list[str]]
 
-_KINDS = {
+_PLACEHOLDERS = {
     "int": "N",
     "float": "X",
     "string": "TEXT",
@@ -33,6 +33,7 @@ _KINDS = {
 }
 
 _FUNCTIONS = ("model", "dataset", "augment")  # flags that may name one
+FORMER_NAMES = {"criterion": ("score",)}  # of flags, which are still taken
 _MOST_FLAGS = 2**20  # bytes of a flag file
 _NO_MEMORY = "not enough memory; --batch_size, --width, --jobs or a smaller data set take less"
 
@@ -52,10 +53,11 @@ def run(
 
     Args:
         define: defines the flags; returns their names in groups, by the group's title.
-        main: the program, given the parsed flags and the terminal.
+        main: the program; it is called with the parsed flags and the terminal.
         usage: what `--help` prints above the flags.
         argv: the command line, program name first; the process's own by default.
-        takes_arguments: whether what is no flag is given to `main` as a list, not refused.
+        takes_arguments: whether `main` is called with what is no flag as well, a list; else that is
+            refused.
 
     Returns:
         The exit code: 0, 1 for an error, 130 or 143 if it was stopped.
@@ -139,8 +141,7 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
     except KeyboardInterrupt:
         return _stopped(terminal)
     except UsersCodeError as error:
-        with contextlib.suppress(OSError):  # the disk that has the log may be full
-            traceback.print_exception(error.__cause__)
+        _show(error.__cause__, terminal)
         return _fail(terminal.errors, error)
     except (UserError, OSError) as error:
         said = _refused(error) if isinstance(error, OSError) else error
@@ -152,11 +153,18 @@ def _guarded(main: Callable[..., None], terminal: Terminal, *arguments: Any) -> 
             return _stopped(terminal)
         if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
             return _fail(terminal.errors, _NO_MEMORY)
-        with contextlib.suppress(OSError):  # the disk that has the log may be full
-            traceback.print_exc()
-        traceback.print_exc(file=terminal.errors)
+        _show(error, terminal)
         return _fail(terminal.errors, "this is a fault of lth_tf, not of yours; please report it")
     return 0
+
+
+def _show(error: BaseException | None, terminal: Terminal) -> None:
+    """Writes an error's traceback to the log, if there is one, and to the terminal."""
+    if error is None:  # one of another process, whose log has it
+        return
+    with contextlib.suppress(OSError):  # the disk that has the log may be full
+        traceback.print_exception(error)
+    traceback.print_exception(error, file=terminal.errors)
 
 
 def _refused(error: OSError) -> str:
@@ -181,7 +189,7 @@ def _check_flag_files(arguments: Sequence[str], depth: int = 0) -> None:
         name, equals, value = argument.partition("=")
         if name not in ("--flagfile", "-flagfile"):
             continue
-        path = Path(value if equals else after).expanduser()
+        path = Path(os.path.expanduser(value if equals else after))
         try:
             text = read_text(path, _MOST_FLAGS)
         except UserError as error:
@@ -203,7 +211,7 @@ def define_named_functions(values: flags.FlagValues) -> None:
         flags.DEFINE_string(
             name,
             None,
-            f"The run's {what}, where a function of one's own makes them, as in "
+            f"The run's {what}, where a user's function makes them, as in "
             f"package.module:function: what merely stands in a file is never imported.",
             flag_values=values,
         )
@@ -222,28 +230,37 @@ def help_text(values: flags.FlagValues, groups: FlagGroups, usage: str) -> str:
         lines.append(f"{title}:")
         for name in names:
             flag = values[name]
-            kind = "" if flag.boolean else f"={_KINDS[flag.flag_type()]}"
-            default = "" if flag.default in (None, False, []) else f" Default: {flag.default}."
-            lines.append(f"  --{name}{kind}")
-            lines.append(
-                textwrap.indent(
-                    textwrap.fill(flag.help.removesuffix(_REPEAT) + default, 90), " " * 6
-                )
-            )
+            value = "" if flag.boolean else f"={_PLACEHOLDERS[flag.flag_type()]}"
+            text = flag.help.removesuffix(_REPEAT) + _default_text(flag.default)
+            lines.append(f"  --{name}{value}")
+            lines.append(textwrap.indent(textwrap.fill(text, 90), " " * 6))
         lines.append("")
     lines.append("Flags can also stand in a file, one a line: --flagfile=FILE.")
     return "\n".join(lines)
 
 
-def command(module: str, arguments: Sequence[str], values: flags.FlagValues) -> str:
+def _default_text(default: Any) -> str:
+    if default is None or default is False or default == []:
+        return ""
+    text = ",".join(default) if isinstance(default, list) else default
+    return f" Default: {text}."
+
+
+def present_flags(values: flags.FlagValues) -> list[flags.Flag]:
+    """Lists the flags that stand in a command line, none by its former name."""
+    aliases = {alias for names in FORMER_NAMES.values() for alias in names}
+    return [values[name] for name in sorted(values) if values[name].present and name not in aliases]
+
+
+def command(module: str, arguments: Sequence[str], values: flags.FlagValues | None = None) -> str:
     """Returns the command line that a binary was called by, to be kept with what it wrote.
 
     Args:
         module: the binary, as in lth_tf.report.
         arguments: what was no flag.
-        values: its flags.
+        values: its flags, if there are any.
     """
-    found = [values[name] for name in sorted(values) if values[name].present]
+    found = [] if values is None else present_flags(values)
     # A flag that was given several times is written so, a line each.
     texts = [
         f.serialize().split("\n") if isinstance(f, flags.MultiFlag) else [f.serialize()]

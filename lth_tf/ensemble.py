@@ -60,6 +60,11 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:
     """Measures the ensembles that the flags describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal.
+        folders: the run directories; the first has the tickets.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

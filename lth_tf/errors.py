@@ -43,8 +43,8 @@ def raised(message: str, error: BaseException) -> UserError:
     """
     frames = traceback.walk_tb(error.__traceback__)
     modules = {frame.f_globals.get("__name__", "").split(".")[0] for frame, _ in frames}
-    own = modules - _LIBRARIES - sys.stdlib_module_names
-    return UsersCodeError(message) if own else UserError(message)
+    users = modules - _LIBRARIES - sys.stdlib_module_names
+    return UsersCodeError(message) if users else UserError(message)
 
 
 @contextlib.contextmanager
@@ -63,10 +63,13 @@ def users_code(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         *_, last = traceback.extract_tb(error.__traceback__)
-        cause = " ".join(str(error).split())[:300]
+        cause, place = str(error), (last.filename, last.lineno)
+        if isinstance(error, SyntaxError):  # of a file that was to be imported: it was not called
+            cause, place = error.msg, (error.filename, error.lineno)
+        cause = " ".join(cause.split())[:300]
         raise UsersCodeError(
             f"{what}: its own code raised {type(error).__name__}: {cause} "
-            f"({last.filename}, line {last.lineno})"
+            f"({place[0]}, line {place[1]})"
         ) from error
 
 

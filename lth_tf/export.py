@@ -25,8 +25,8 @@ Exports the network of one training of a run, for use without this program.
   python -m lth_tf.export --run=runs/NAME --level=7 --format=saved_model,keras,tflite --verify \\
       --out=ticket
 
-The folder has saved_model/, model.keras, model.tflite or ticket.safetensors, as asked for, and a
-README.md.
+The folder has saved_model/, model.keras, model_keras3.keras, model.tflite or ticket.safetensors, as
+asked for, and a README.md.
 """
 
 
@@ -98,6 +98,10 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Exports the network that the flags describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """
@@ -108,7 +112,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
     from lth_tf.runs.experiment import ARM_NAME, DENSE, TICKET, Training
     from lth_tf.runs.store import Store
     from lth_tf.training.distribution import leave_gpus
-    from lth_tf.workflows.export_ticket import Export
+    from lth_tf.workflows.export_ticket import Export, require_new
 
     if not re.fullmatch(ARM_NAME, values["arm"].value or TICKET):
         raise UserError(f"--arm={values['arm'].value}: must be an arm's name, as in reinit_0")
@@ -122,6 +126,7 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         **{name: values[name].value for name in ("weights", "quantize", "structured")},
     )
     out = Path(values["out"].value)
+    require_new(out)  # before the test set is run
     expected = export.expected(values["data_dir"].value) if values["verify"].value else None
     exported = export.write(
         out, expected, values["threads"].value if values["table"].value else None

@@ -54,6 +54,9 @@ def writing(path: Path) -> Iterator[None]:
     """Turns the system's refusal to write `path` into an error that names it.
 
     The system itself names a file that cannot be opened, but not one that a disk is too full for.
+
+    Raises:
+        UserError: if the system refuses.
     """
     try:
         yield
@@ -65,7 +68,11 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading_folder(folder: Path) -> Iterator[None]:
-    """Says of a folder that is no run directory, or may not be looked into, what is wrong."""
+    """Says of a folder that is no run directory, or may not be looked into, what is wrong.
+
+    Raises:
+        UserError: if it is none, or may not be.
+    """
     try:
         yield
     except PermissionError as error:
@@ -120,7 +127,8 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 temporary.rename(folder)
                 _sync_folder(folder.parent)
     except UserError as error:  # whoever reads it knows the folder by its own name
-        raise UserError(str(error).replace(str(temporary), str(folder))) from error
+        text = str(error).replace(str(temporary), str(folder))
+        raise type(error)(text) from (error.__cause__ or error)  # perhaps the user's code's
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -190,6 +198,9 @@ def write_text(path: Path, text: str) -> None:
         path: the file.
         text: its content, written as UTF-8; a question mark stands for what is none, as in names
             of files that are bytes.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     with atomic(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))
@@ -223,6 +234,9 @@ def write_arrays(
         path: the file.
         arrays: arrays by name, of any shape.
         metadata: texts by name.
+
+    Raises:
+        UserError: if it cannot be written.
     """
     with atomic(path) as temporary:
         # `save_file` takes the memory as it lies, whatever its strides say.

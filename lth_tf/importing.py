@@ -9,7 +9,7 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, users_code
 
 _ALLOWED = "LTH_TF_FUNCTIONS"  # in the environment, which processes inherit
 
@@ -43,7 +43,8 @@ def import_function(flag: str, text: str) -> Callable[..., Any]:
         text: `package.module:function`; the module is imported.
 
     Raises:
-        UserError: if it cannot be imported, or the user has not named it.
+        UserError: if it cannot be imported, or the user has not named it. A `UsersCodeError` for
+            what the module itself raises.
     """
     if text not in _allowed():
         raise UserError(
@@ -55,10 +56,11 @@ def import_function(flag: str, text: str) -> Callable[..., Any]:
             f"--{flag}={text}: was defined in a script or notebook; it must be defined in a module "
             "that can be imported"
         )
-    try:
-        found = pkgutil.resolve_name(text)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"--{flag}={text}: must name a function, but {error}") from None
+    with users_code(f"--{flag}={text}"):  # any module may be wrong in any way
+        try:
+            found = pkgutil.resolve_name(text)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(f"--{flag}={text}: must name a function, but {error}") from None
     if not callable(found):
         raise UserError(f"--{flag}={text}: must name a function, not a {type(found).__name__}")
     return found

@@ -23,7 +23,7 @@ from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.pruning.criteria import CRITERIA
 from lth_tf.pruning.densities import DENSITIES
-from lth_tf.recipe import AUTO, Recipe
+from lth_tf.recipe import AUTO, IN_PYTHON, Recipe
 from lth_tf.runs.experiment import (
     AT_INIT,
     EARLY_BIRD,
@@ -61,10 +61,10 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         title = _RECIPE_GROUP.format(field.metadata["group"].capitalize())
         names = groups.setdefault(title, [])
         names.append(field.name)
-        for alias in _ALIASES.get(field.name, ()):
+        for alias in commandline.FORMER_NAMES.get(field.name, ()):
             flags.DEFINE_alias(alias, field.name, flag_values=values)
             names.append(alias)
-    values["rewind"].help += f" Kinds: {commandline.choices_text(REWINDINGS)}"
+    values["rewind"].help += f" By name: {commandline.choices_text(REWINDINGS)}"
     values["dataset"].help += f" Embedded: {', '.join(EMBEDDED)}."
     values["augment"].help += f" One of {', '.join(AUGMENTATIONS)}, or your own."
     values["model"].help += f" One of {', '.join(NETWORKS)}, or your own."
@@ -131,8 +131,9 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
     flags.DEFINE_bool("dry_run", False, "Print the plan and an estimate; run nothing.", **common)
     flags.DEFINE_bool("report", True, "Draw the report at the end.", **common)
     flags.DEFINE_bool(
-        "export_saved_model", False, "Export each level's ticket as a SavedModel.", **common
-    )
+        "export_saved_model", False, "Export the network of each training, controls' too, as a "
+        "SavedModel.", **common,
+    )  # fmt: skip
     judging = ("metric", "higher_is_better")
     groups["Experiment"] = ["from_ticket", "strategy", "rounds", *_EXPERIMENT, *judging]
     grouped = {name for names in groups.values() for name in names}
@@ -141,7 +142,6 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 
 
 _CHOICES = {"criterion": CRITERIA, "scope": DENSITIES}
-_ALIASES = {"criterion": ("score",)}  # flags' former names
 _OF_CLUSTER = ("cluster", "gpu_share")
 _EXPERIMENT = ("arms", "reinits", "replicates", "seed")
 _XLA_HELP = (
@@ -195,7 +195,7 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
 
     name = values["model"].value
     recipe = paper_recipe(name)
-    if recipe.dataset == Recipe().dataset and values["dataset"].value is None:
+    if recipe.dataset == IN_PYTHON and values["dataset"].value is None:
         raise UserError(f"--dataset: must be given with --model={name}; see --help")
     changes = _recipe_fields(values)
     if "prune_layers" in changes:
@@ -331,14 +331,15 @@ def planned_from_flags(values: flags.FlagValues, title: str = "", suffix: str = 
 
         settings = settings_from_flags(values, experiment.concurrency)
         say = make_console().print
-        experiment = choose_precision(experiment, folder_of, settings, inputs, say)
+        tries = not values["dry_run"].value
+        experiment = choose_precision(experiment, folder_of, settings, inputs, say, tries=tries)
     return Planned(
         experiment=experiment,
         folder=folder_of(experiment),
         inputs=inputs,
         export_saved_model=values["export_saved_model"].value,
         report=values["report"].value,
-        flags=[flag.serialize() for flag in present_flags(values)],
+        flags=[flag.serialize() for flag in commandline.present_flags(values)],
         title="" if name else title,
     )
 
@@ -351,6 +352,10 @@ def prepare_jobs(values: flags.FlagValues) -> None:
 
 def run(values: flags.FlagValues, terminal: Terminal) -> None:
     """Runs the experiment that the flags describe.
+
+    Args:
+        values: the parsed flags.
+        terminal: the terminal, which says when to stop, and whose chatter goes to the run's log.
 
     Raises:
         UserError: for a user's mistake, in one line.
@@ -376,12 +381,6 @@ def run(values: flags.FlagValues, terminal: Terminal) -> None:
         terminal.should_stop,
         terminal.send_chatter_to,
     )
-
-
-def present_flags(values: flags.FlagValues) -> list[flags.Flag]:
-    """Lists the flags that were given, none by its former name."""
-    aliases = {alias for names in _ALIASES.values() for alias in names}
-    return [values[name] for name in sorted(values) if values[name].present and name not in aliases]
 
 
 def main(argv: list[str] | None = None) -> int:

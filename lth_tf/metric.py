@@ -106,8 +106,8 @@ class Metric:
     def column(self, quantity: str) -> str:
         """Returns what files call a column of accuracies; other columns keep their names.
 
-        It has this metric's name, if that is no accuracy. The mean loss of a set of examples is
-        told from the losses that stand in columns of their own.
+        It has this metric's name, if that is no accuracy. The mean loss of a set of examples has a
+        name of its own, as other columns hold losses.
 
         Args:
             quantity: the column's name of a network that is judged by accuracy, as in

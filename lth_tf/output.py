@@ -62,9 +62,15 @@ class _Raw(io.RawIOBase):
 
 
 class Stream(io.TextIOWrapper):
-    """A text stream to a file descriptor, which never raises for what it is given."""
+    """A text stream to a file descriptor, which never raises for what is written to it."""
 
     def __init__(self, number: int, encoding: str | None) -> None:
+        """Makes a stream.
+
+        Args:
+            number: the file descriptor.
+            encoding: what it encodes by; UTF-8 if None.
+        """
         self._raw = _Raw(number)
         super().__init__(
             io.BufferedWriter(self._raw), encoding or "utf-8", _ERRORS, "\n", line_buffering=True
@@ -89,7 +95,8 @@ def guard_standard_streams() -> Stream | None:
         try:
             os.fstat(number)
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            # It has the lowest free number, this one, and would be closed in child processes.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     if sys.stderr is None:
         sys.stderr = sys.__stderr__ = Stream(2, None)
     elif sys.stderr is sys.__stderr__ and hasattr(sys.stderr, "reconfigure"):

@@ -74,11 +74,11 @@ def opened(path: Path) -> IO[bytes]:
 
 def _require_regular(path: Path, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        kinds = {
+        names = {
             stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
             stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
         }  # fmt: skip
-        found = kinds.get(stat.S_IFMT(mode), "something else")
+        found = names.get(stat.S_IFMT(mode), "something else")
         raise UserError(f"{path}: must be a file, found {found}")
 
 
@@ -193,6 +193,10 @@ def checksum_of(fields: Mapping[str, Any]) -> str:
 
 def take_checksum(path: Path, fields: dict[str, Any]) -> bool:
     """Takes the checksum out of what `read_json` returned; says whether there was one.
+
+    Args:
+        path: the file, for messages.
+        fields: its JSON object, which loses the checksum.
 
     Raises:
         UserError: if it is not that of the other fields.
@@ -390,6 +394,10 @@ def check_header(path: Path) -> None:
 
 def require_finite(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Checks that no number in arrays is infinite or none at all.
+
+    Args:
+        path: the file that has them, for messages.
+        arrays: arrays by name, of any shape.
 
     Raises:
         UserError: if one is; names the array.

@@ -16,6 +16,7 @@ from lth_tf.reading import conform
 OPTIMIZERS = ("adam", "momentum", "sgd")
 SCALINGS = ("unit", "standardize")
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+IN_PYTHON = "own"  # the model or data set that no flag names
 AUTO = "auto"  # what a flag may say for a precision that is yet to be chosen
 
 
@@ -27,18 +28,20 @@ def _field(help_text: str, group: str, **kwargs: Any) -> Any:
 class Recipe:
     """What defines a training: network, data, optimisation, pruning and measurement.
 
-    The paper's values stand beside each network in `lth_tf.models`; `override` changes some. The
+    The paper's values stand in `lth_tf.paper.recipes`; `override` changes some. The
     defaults here are for networks of one's own.
 
     Raises:
         UserError: if a field is out of its range; the message names the field as its flag.
     """
 
-    model: str = _field("Network, by name, or package.module:function.", "network", default="own")
+    model: str = _field(
+        "Network, by name, or package.module:function.", "network", default=IN_PYTHON
+    )
     dataset: str = _field(
         "Data set: an embedded one, a TFDS name, or package.module:function.",
         "data",
-        default="own",
+        default=IN_PYTHON,
     )
     validation_size: int = _field(
         "Training examples set aside for validation.", "data", default=1_000
@@ -98,7 +101,7 @@ class Recipe:
         default=0.2,
     )
     prune_output: float = _field(
-        "Fraction of the output layer's pruned a round.", "pruning", default=0.1
+        "Fraction of the output layer's remaining weights pruned a round.", "pruning", default=0.1
     )
     prune_layers: tuple[tuple[str, float], ...] = _field(
         "Rates of single layers, as NAME=RATE; NAME is a layer's (it may have * and ?), a "
@@ -235,7 +238,7 @@ class Recipe:
             fields = {**fields, "rewind": str(fields["rewind"])}
         recipe = conform(where, fields, cls, "recipe")
         rewind, end = recipe.rewind, recipe.iterations
-        # Kinds have names, which `lth_tf.lottery.rewinding` knows.
+        # Others have names, which `lth_tf.lottery.rewinding` knows.
         if rewind.isdecimal() and (len(rewind) > len(str(end)) or int(rewind) >= end):
             raise UserError(
                 f"{where}: recipe.rewind must be below recipe.iterations, {end:,}, or the name of "

@@ -110,11 +110,16 @@ class Registry(Mapping[str, _T]):
     def _load(self) -> None:
         if self._is_loaded:
             return
-        self._is_loaded = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(getattr(package, "__path__", ()), f"{self._package}."):
-            importlib.import_module(module.name)
-        load_plugins()
+        self._is_loaded = True  # before it is: what is imported may ask for entries itself
+        try:
+            package = importlib.import_module(self._package)
+            place = getattr(package, "__path__", ())
+            for module in pkgutil.iter_modules(place, f"{self._package}."):
+                importlib.import_module(module.name)
+            load_plugins()
+        except BaseException:  # else later calls would find some of the entries
+            self._is_loaded = False
+            raise
 
 
 def load_plugins() -> None:

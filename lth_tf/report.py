@@ -53,6 +53,11 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:
     """Writes the report that the flags describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal.
+        folders: the run directories.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

@@ -29,9 +29,19 @@ class Streams:
         return np.random.SeedSequence([self.seed, self.replicate, name], spawn_key=indices)
 
     def generator(self, purpose: str, *indices: int) -> np.random.Generator:
-        """Returns a generator at the beginning of the stream for a purpose."""
+        """Returns a generator at the beginning of the stream for a purpose.
+
+        Args:
+            purpose: what the stream is for, as in "order".
+            *indices: which of its streams, as in the round.
+        """
         return np.random.Generator(np.random.Philox(self._sequence(purpose, indices)))
 
     def key(self, purpose: str, *indices: int) -> int:
-        """Returns a 31-bit key for TensorFlow's stateless random operations and initialisers."""
+        """Returns a 31-bit key for TensorFlow's stateless random operations and initialisers.
+
+        Args:
+            purpose: what the stream is for.
+            *indices: which of its streams.
+        """
         return int(self._sequence(purpose, indices).generate_state(1)[0] >> 1)

@@ -51,6 +51,11 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
 def run(values: flags.FlagValues, terminal: Terminal, folders: Sequence[str]) -> None:
     """Asks the studies that the flags name.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal.
+        folders: the run directories.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """

@@ -33,13 +33,13 @@ Runs experiments as one plan: no core waits while any of them has a training tha
   python -m lth_tf.sweep flags/paper/*.flags --dry_run --simulate=1,8,64,512 --tflops=10
 
 Each file is an experiment, in the run directory that lth_tf.main --flagfile=FILE has. Flags beside
-the files hold for all, before what the files say. Of jobs, cluster, threads, distribution, report
-and runs_dir there is one of each in a sweep, and what a file says does not count. The same command
-continues a sweep that was stopped.
+the files hold for all, before what the files say. Of jobs, cluster, gpu_share, threads,
+distribution, dry_run, report and runs_dir there is one of each in a sweep; what a file says does
+not count. The same command continues a sweep that was stopped.
 """
 
 # The sweep's own, and those that hold for it as a whole.
-_OWN = ("grid", "out", "simulate", "tflops")
+_OF_SWEEP = ("grid", "out", "simulate", "tflops")
 _OF_ALL = (
     *("jobs", "cluster", "gpu_share", "threads", "distribution"),
     *("dry_run", "report", "runs_dir"),
@@ -70,22 +70,30 @@ def define_flags(values: flags.FlagValues) -> commandline.FlagGroups:
         "tflops", None, "With --dry_run: take each training to have so many TFLOP/s, not what this "
         "machine has.", lower_bound=1e-3, upper_bound=1e6, **common,
     )  # fmt: skip
-    return {"Sweep": [*_OWN], **groups}
+    return {"Sweep": [*_OF_SWEEP], **groups}
 
 
 def run(values: flags.FlagValues, terminal: Terminal, files: Sequence[str]) -> None:
     """Runs the experiments that the flags and files describe.
 
+    Args:
+        values: the parsed flags.
+        terminal: the terminal, which says when to stop, and whose chatter goes to the sweep's log.
+        files: the flag files, an experiment each.
+
     Raises:
         UserError: for a user's mistake, in one line.
     """
+    tflops = values["tflops"].value
+    if tflops is not None and not math.isfinite(tflops):
+        raise UserError(f"--tflops={tflops}: must be a number from 0.001 to 1,000,000")
     experiment.prepare_jobs(values)
     planned = planned_from_flags(values, files)
     from lth_tf.lottery.progress import make_console
     from lth_tf.workflows.sweep import preview_sweep, run_sweep
 
     if values["dry_run"].value:
-        preview_sweep(planned, _workers(values), values["tflops"].value, make_console())
+        preview_sweep(planned, _workers(values), tflops, make_console())
         return
     for name in ("simulate", "tflops"):
         if values[name].value:
@@ -128,16 +136,17 @@ def planned_from_flags(values: flags.FlagValues, files: Sequence[str]) -> "list[
         )
     if values["distribution"].value == "multi_worker":
         raise UserError("--distribution=multi_worker: must be left to lth_tf.main; see --cluster")
-    given = [
-        f.serialize() for f in experiment.present_flags(values) if f.name not in (*_OWN, *_OF_ALL)
+    beside_files = [
+        flag.serialize()
+        for flag in commandline.present_flags(values)
+        if flag.name not in (*_OF_SWEEP, *_OF_ALL)
     ]
-    given += [values["runs_dir"].serialize()]
     planned = []
     for file in files or [None]:
         for combination in combinations:
             arguments = [f"--flagfile={file}"] if file else []
             changes = [f"--{name}={value}" for name, value in combination]
-            each = _parsed([*arguments, *given, *changes], file)
+            each = _parsed([*arguments, *beside_files, *changes], file, values)
             suffix = _suffix(combination)
             title = f"{Path(file).stem}{suffix}" if file else suffix.removeprefix("-")
             found = experiment.planned_from_flags(each, title, suffix)
@@ -152,14 +161,18 @@ def planned_from_flags(values: flags.FlagValues, files: Sequence[str]) -> "list[
     ]
 
 
-def _parsed(arguments: Sequence[str], file: str | None) -> flags.FlagValues:
-    """Parses one experiment's flags as `lth_tf.main` does."""
+def _parsed(
+    arguments: Sequence[str], file: str | None, sweeps: flags.FlagValues
+) -> flags.FlagValues:
+    """Parses one experiment's flags as `lth_tf.main` does, but for those of the sweep."""
     where = f"{file}: " if file else ""
     values = flags.FlagValues()
     experiment.define_flags(values)
     rest = commandline.parse(values, ["lth_tf.sweep", *arguments], where)
     if rest:
         raise UserError(f"{where}{rest[0]}: not understood; flags are written --name=value")
+    for name in _OF_ALL:
+        values[name].value, values[name].present = sweeps[name].value, sweeps[name].present
     return values
 
 
@@ -206,8 +219,11 @@ def _check_folders(planned: "Sequence[Planned]") -> None:
 
 def _workers(values: flags.FlagValues) -> list[int]:
     texts = values["simulate"].value
-    if not all(text.isdecimal() and 1 <= int(text) <= 10**6 for text in texts):
-        raise UserError(f"--simulate={','.join(texts)}: must be whole numbers from 1, as in 1,8,64")
+    # Python refuses to read thousands of digits.
+    if not all(text.isdecimal() and len(text) < 8 and 1 <= int(text) <= 10**6 for text in texts):
+        raise UserError(
+            f"--simulate={','.join(texts)}: must be whole numbers from 1 to 1,000,000, as in 1,8,64"
+        )
     return [int(text) for text in texts]
 
 

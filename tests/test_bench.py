@@ -9,6 +9,7 @@ import pkgutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 from lth_tf import bench, models
 from lth_tf.benchmark.contest import CONTESTANTS, Entry
 from lth_tf.benchmark.host import ContestantError, Host
+from lth_tf.paper.recipes import paper_recipe
 
 pytestmark = pytest.mark.long
 
@@ -123,17 +125,20 @@ def asked(name, task):
             yield host.ask
 
 
-def test_json_has_every_contestant_and_why_one_is_absent(capfd, monkeypatch):
+def test_json_has_every_contestant_and_why_one_is_absent(capfd, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # else it is known
     monkeypatch.setitem(CONTESTANTS, "jax", Entry("no_such:Thing"))
     monkeypatch.setitem(CONTESTANTS, "torch", Entry("torch_loop:TorchLoop", "no_such"))
     size = ["--iterations=20", "--repetitions=1", "--dataset=mnist_5k", "--threads=1"]
-    names = "--contestants=keras,jax,torch"
+    names = "--contestants=keras,jax,torch,lth_tf_two_jobs"
     assert bench.main(["bench", "--model=lenet", *size, names, "--json"]) == 0
     measured = json.loads(capfd.readouterr().out)
     (contest,) = measured["contests"]
     assert contest["contestants"].keys() == {"keras", "lth_tf", "lth_tf_chunk"}
     absent = contest["not_measured"]
-    assert absent.keys() == {"jax", "torch"} and "No module named" in absent["jax"]
+    assert absent.keys() == {"jax", "torch", "lth_tf_two_jobs"}
+    assert "No module named" in absent["jax"] and absent["lth_tf_two_jobs"] == "needs two threads"
     assert absent["torch"].startswith("no_such is not installed; pip install 'lth_tf[bench]'")
     for found in contest["contestants"].values():
         assert len(found["repetitions"]) == 1
@@ -143,6 +148,7 @@ def test_json_has_every_contestant_and_why_one_is_absent(capfd, monkeypatch):
     assert contest["chunk_share_of_rate"] > 0
     assert contest["recipe"]["eval_every"] == 100
     assert_validation_is_added(contest["contestants"])
+    assert not list(tmp_path.iterdir())  # though each process was killed
 
 
 def assert_validation_is_added(contestants):
@@ -192,6 +198,19 @@ def test_all_train_the_same_network_on_the_same_batches(mnist_task):
     # PyTorch repeats the few batches of the warm-up where the others go on.
     assert max(losses.values()) < 0.9 * expected[0]
     assert max(losses.values()) < 1.02 * min(losses.values())
+
+
+def test_keras_decays_kernels_alone_as_the_others_do():
+    import tf_keras as keras
+
+    from lth_tf.benchmark.plain import _optimizer
+
+    layers = [keras.layers.Dense(2), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input(3), *layers])
+    optimizer = _optimizer(paper_recipe("resnet18"))
+    optimizer.build(model.trainable_variables)
+    decayed = [optimizer._use_weight_decay(variable) for variable in model.trainable_variables]
+    assert decayed == [True, False, False, False]
 
 
 def test_none_validates_with_dropout(mnist_task):

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 
 import pytest
 from absl import flags
 
 from lth_tf import commandline
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, users_code
+from lth_tf.output import Stream
 
 MANY = "lth_tf: Too many open files"
 NO_MEMORY = f"lth_tf: {commandline._NO_MEMORY}\n"
@@ -15,8 +17,10 @@ NO_MEMORY = f"lth_tf: {commandline._NO_MEMORY}\n"
 
 def define(values):
     flags.DEFINE_integer("rounds", 10, "Pruned trainings.", flag_values=values)
+    flags.DEFINE_integer("seed", 0, "Of all.", flag_values=values)
+    flags.DEFINE_list("arms", ["ticket", "reinit"], "Arms.", flag_values=values)
     flags.DEFINE_bool("dry_run", False, "Print only.", flag_values=values)
-    return {"Experiment": ["rounds"], "Run": ["dry_run"]}
+    return {"Experiment": ["rounds", "seed", "arms"], "Run": ["dry_run"]}
 
 
 def end(error):
@@ -75,6 +79,37 @@ def test_a_fault_of_ours_shows_its_traceback_and_asks_for_a_report(capfd):
     assert error.endswith("please report it\n") and "chatter" not in error
 
 
+def test_a_fault_of_the_users_code_shows_its_traceback_here_and_in_the_log(
+    capfd, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys, "stderr", Stream(2, None))  # as outside of tests
+    log = tmp_path / "run.log"
+
+    def main(values, terminal):
+        terminal.send_chatter_to(log)
+        with users_code("--model=mine:network"):
+            end(ZeroDivisionError("oops"))(values, terminal)
+
+    assert go(main) == 1
+    error = capfd.readouterr().err
+    for text in (error, log.read_text()):
+        assert "Traceback" in text and "ZeroDivisionError: oops\n" in text
+    last = error.splitlines()[-1]
+    assert last.startswith("lth_tf: --model=mine:network: its own code raised ZeroDivisionError:")
+    assert error.count("Traceback") == 1
+
+
+def test_a_kept_command_has_each_flag_once_by_its_name():
+    values = flags.FlagValues()
+    define(values)
+    flags.DEFINE_string("criterion", None, "How.", flag_values=values)
+    flags.DEFINE_alias("score", "criterion", flag_values=values)
+    values(["program", "--score=random", "--seed=0"])
+    kept = "python -m lth_tf.main 'a b' --criterion=random --seed=0"
+    assert commandline.command("lth_tf.main", ["a b"], values) == kept
+    assert commandline.command("lth_tf.report", ["a"]) == "python -m lth_tf.report a"
+
+
 def test_chatter_goes_to_the_log_once_there_is_one(capfd, tmp_path):
     log = tmp_path / "run.log"
 
@@ -121,6 +156,7 @@ def test_a_first_signal_asks_a_heedful_program_and_stops_another_at_once(capfd, 
         ("--rounds=many", "--rounds=many"),
         ("--roundz=3", "Did you mean: rounds"),
         ("--flagfile=nowhere", "nowhere"),
+        ("--flagfile=~nobody_of_that_name/x", "~nobody_of_that_name/x"),
         ("--dry_run=maybe", "--dry_run=maybe"),
     ],
 )
@@ -143,7 +179,9 @@ def test_help_has_groups_meanings_and_defaults(capfd, argument):
     assert go(pytest.fail, argument) == 0
     assert capfd.readouterr().out == (
         "Usage.\n\n"
-        "Experiment:\n  --rounds=N\n      Pruned trainings. Default: 10.\n\n"
+        "Experiment:\n  --rounds=N\n      Pruned trainings. Default: 10.\n"
+        "  --seed=N\n      Of all. Default: 0.\n"
+        "  --arms=A,B,...\n      Arms. Default: ticket,reinit.\n\n"
         "Run:\n  --dry_run\n      Print only.\n\n"
         "Flags can also stand in a file, one a line: --flagfile=FILE.\n"
     )

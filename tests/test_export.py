@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lth_tf import data, export
 from lth_tf.formats.process import file_latencies
 from lth_tf.formats.sizes import file_size
 from lth_tf.reading import with_checksum
+from lth_tf.runs.experiment import Training
 from lth_tf.workflows import export_ticket as exporting
 
 pytestmark = pytest.mark.long
@@ -199,6 +201,7 @@ def test_initial_weights_are_what_the_training_started_from(
         (["--level=1", "--out=OUT/x"], "--run: must be given"),
         (["--run=RUN", "--level=1"], "--out: must be given"),
         (["--run=RUN", "--level=1", "--out=OUT"], "--out=OUT: exists already"),
+        (["--run=RUN", "--level=7", "--out=OUT", "--verify"], "--out=OUT: exists already"),
         (["--run=RUN", "--level=7", "--out=OUT/x"], "RUN: must have replicate_00/level_07/ticket"),
         (
             ["--run=RUN", "--level=-1", "--out=OUT/x"],
@@ -224,6 +227,16 @@ def test_what_cannot_be_exported_is_told_in_one_line(reference, tmp_path, capfd,
     assert out == "" and error.count("\n") == 1 and error.startswith("lth_tf: ")
     assert fill(told) in error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("start", "used"),
+    [({}, False), ({"hardware": None}, False), ({"hardware": {"gpus": ["a"]}}, True)],
+)
+def test_runs_that_do_not_know_their_hardware_are_compared_to_the_bit(start, used):
+    store = types.SimpleNamespace(experiment_json=lambda: {"starts": [{"hardware": {}}, start]})
+    found = exporting.Export(store=store, training=Training(0, 1, "ticket"))
+    assert found._used_gpus() is used
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "masks.safetensors"])

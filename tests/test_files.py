@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lth_tf import files, reading
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, UsersCodeError, users_code
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -31,6 +31,9 @@ def test_a_folder_is_whole_or_not_there_and_nobody_elses_is_touched(tmp_path):
     with pytest.raises(RuntimeError), files.atomic_folder(out):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == [users]
+    with pytest.raises(UsersCodeError) as found, files.atomic_folder(out), users_code("--format=x"):
+        raise RuntimeError
+    assert isinstance(found.value.__cause__, RuntimeError)  # whose traceback is shown
     killed, other = files.temporary_path(out), files.temporary_path(tmp_path / "other")
     for left in (killed, other):
         left.mkdir()

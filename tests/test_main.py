@@ -1,5 +1,6 @@
 """The main binary: what it refuses, what it plans, and what it shows of itself."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -14,6 +15,9 @@ from lth_tf.lottery.network import Network
 from lth_tf.models import NETWORKS
 from lth_tf.paper.recipes import paper_recipe
 from lth_tf.runs.experiment import Experiment
+from lth_tf.runs.store import Store
+from lth_tf.workflows.dry_run import forecast
+from lth_tf.workflows.run_experiments import Planned
 
 pytestmark = pytest.mark.long
 
@@ -62,6 +66,15 @@ def test_a_dry_run_knows_what_is_finished_and_what_differs_from_the_paper(
     assert "by the finished trainings" in out
     assert re.search(r"learning_rate +│ 0.01 +│ 0.0012 ", out)
     assert sorted(reference.rglob("*")) == before
+
+
+def test_what_is_left_takes_what_finished_trainings_took_for_an_iteration(rewound):
+    store = Store(rewound)
+    experiment = dataclasses.replace(store.experiment(), rounds=3)
+    dense, ticket = (result.seconds for result in store.results())
+    whole = (dense + ticket / 0.9) / 2  # it begins at iteration 20 of 200, as those that are left
+    left = forecast(Planned(experiment=experiment, folder=rewound)).seconds
+    assert list(left.values()) == pytest.approx([0.9 * whole] * 2)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +140,13 @@ def test_a_directory_of_another_experiment_is_refused_by_each_field(
     reference, reference_flags, run, capfd, changes, told
 ):
     before = (reference / "experiment.json").read_bytes()
-    assert run(reference.parent, *reference_flags, *changes) == 1
-    out, error = capfd.readouterr()
-    assert out == "" and error == (
-        f"lth_tf: {reference}: holds another experiment ({told}); "
-        "give this one another --name, or remove the folder\n"
-    )
+    for how in ((), ("--dry_run",)):
+        assert run(reference.parent, *reference_flags, *changes, *how) == 1
+        out, error = capfd.readouterr()
+        assert out == "" and error == (
+            f"lth_tf: {reference}: holds another experiment ({told}); "
+            "give this one another --name, or remove the folder\n"
+        )
     assert (reference / "experiment.json").read_bytes() == before
 
 

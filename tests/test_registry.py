@@ -89,7 +89,8 @@ def test_a_function_is_called_by_its_own_name(package):
 
 def test_a_package_that_cannot_be_imported_is_named(package):
     (package / "users.py").write_text("import nothing_of_that_name")
-    with pytest.raises(
-        UserError, match=r"^users: its entry point own = users .* mend or uninstall"
-    ):
-        list(entries())
+    for _ in range(2):  # the second time, too: half of the entries are none
+        with pytest.raises(
+            UserError, match=r"^users: its entry point own = users .* mend or uninstall"
+        ):
+            list(entries())

@@ -8,10 +8,12 @@ import sys
 import pytest
 
 from lth_tf import ensemble, report, study
+from lth_tf.errors import UsersCodeError, users_code
 from lth_tf.lottery.opened_run import open_run
 from lth_tf.runs.store import Store
 from lth_tf.studies import STUDIES
 from lth_tf.studies.finding import finding_of
+from lth_tf.workflows import study_runs
 
 pytestmark = pytest.mark.long
 
@@ -146,6 +148,14 @@ def test_mistakes_are_told_in_one_line(reference, capfd, flags, said):
     assert go(*map(fill, flags)) == 1
     error = capfd.readouterr().err
     assert error.startswith(f"lth_tf: {fill(said)}") and error.count("\n") == 1
+
+
+def test_a_fault_of_a_users_study_stays_the_users():
+    named = study_runs._flags_named(STUDIES["ensemble"])
+    with pytest.raises(UsersCodeError) as found, named, users_code("--ensemble.level=3: --level=3"):
+        raise ZeroDivisionError
+    assert isinstance(found.value.__cause__, ZeroDivisionError)  # whose traceback is shown
+    assert "--set=ensemble.level=3: its own code" in str(found.value)
 
 
 @pytest.mark.parametrize("broken", ["csv", "json", "options"])

@@ -1,12 +1,19 @@
 """The sweep: which experiments there are, one queue for them, and a page that compares them."""
 
+import io
 import re
 
 import pytest
 from absl import flags
+from rich.console import Console
 
 from lth_tf import sweep
+from lth_tf.errors import UsersCodeError, users_code
+from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
+from lth_tf.workflows import choose_precision, cost, run_experiments
+from lth_tf.workflows.dry_run import Room
+from lth_tf.workflows.sweep import _rooms
 
 TINY = ("--dataset=mnist_5k", "--iterations=20", "--eval_every=10", "--xla=off", "--rounds=1")
 
@@ -76,6 +83,11 @@ def test_a_file_alone_is_the_experiment_that_the_main_binary_makes_of_it(file, t
         (["--grid=width=1", "--jobs=2", "--cluster=auto"], "--cluster=auto: must be left out with"),
         (["--grid=width=1", "--simulate=8"], "--simulate: must be given with --dry_run"),
         (["--grid=width=1", "--simulate=0", "--dry_run"], "--simulate=0: must be whole numbers"),
+        (["--grid=width=1", f"--simulate={'9' * 5_000}", "--dry_run"], "--simulate=9+…"),
+        (
+            ["--grid=width=1", "--precision=auto", "--cluster=auto"],
+            "--precision=auto: must be one of float32, mixed_bfloat16 where several machines train",
+        ),
         (["x.flags", "y.flags", "--name=e"], "--name=e: must be left out with several flag files"),
         (["nowhere.flags"], "--flagfile=nowhere.flags: .*"),
     ],
@@ -135,8 +147,10 @@ def test_a_fault_of_one_experiment_loses_no_other_and_the_index_compares_them(
     assert (runs / "good/results.csv").read_bytes() == before
 
 
-def test_a_dry_run_adds_up_and_simulates(tmp_path, capfd):
+def test_a_dry_run_adds_up_and_simulates(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(choose_precision, "try_precisions", lambda *_: pytest.fail("it is run"))
     argv = ["sweep", "--grid=seed=0,1,2", "--replicates=2", "--rounds=3", "--dry_run"]
+    argv += ["--precision=auto"]
     how = ["--simulate=1,4,100", "--tflops=0.01", "--dataset=mnist_5k", "--iterations=1000"]
     assert sweep.main([*argv, *how, f"--runs_dir={tmp_path}/runs"]) == 0
     out = capfd.readouterr().out
@@ -147,4 +161,22 @@ def test_a_dry_run_adds_up_and_simulates(tmp_path, capfd):
     assert list(taken) == [1, 4, 100]
     assert taken[1] / taken[100] == pytest.approx(6, rel=0.2)
     assert "0.01 TFLOP/s" in out and "an assumption" in out
+    assert "--precision=auto: chosen when it runs" in out
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_preview_has_the_jobs_that_there_will_be_each_with_its_share_of_the_machine(monkeypatch):
+    assert _rooms(Settings(jobs=2), []) == [Room(2)]
+    assert _rooms(Settings(jobs=2), [1, 8]) == [Room(1), Room(8)]
+    monkeypatch.setattr(cost, "multiply_rate", lambda: 8.0)
+    half, whole = cost.Speed.measured(0.5), cost.Speed.measured()
+    assert (half.operations, whole.operations) == (4, 8)
+    assert "and 50% of this machine's speed" in half.source and "%" not in whole.source
+
+
+def test_a_fault_of_a_users_code_has_its_traceback_in_the_log(file, tmp_path, caplog):
+    (one,) = planned(f"--runs_dir={tmp_path}", files=[file("a.flags")])
+    with pytest.raises(UsersCodeError) as found, users_code("--model=mine:network"):
+        raise ZeroDivisionError("oops")
+    run_experiments._tell(Console(file=io.StringIO()), one, found.value)
+    assert "Traceback" in caplog.text and "ZeroDivisionError: oops\n" in caplog.text

@@ -6,24 +6,11 @@ import importlib.util
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 from lth_tf.benchmark.host import ContestantError, Host
 from lth_tf.benchmark.task import Task
 from lth_tf.benchmark.times import Times
-
-
-class Contestant(Protocol):
-    """A way to train the task's network, made of the task in a process of its own.
-
-    Attributes:
-        title: what it is, for a person.
-    """
-
-    title: str
-
-    def measure(self) -> Times:
-        """Trains as long as the task says; returns the seconds of an iteration."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +18,9 @@ class Entry:
     """Where a contestant is to be found.
 
     Attributes:
-        place: its class, as "module:Class" in this package.
+        place: its class, as "module:Class" in this package. It is called with the task, and has a
+            `title` for a person and `measure()`, which trains as long as the task says and returns
+            the `Times` of an iteration.
         needs: the package that it takes, which need not be installed.
         options: the class's further arguments.
     """
@@ -123,8 +112,8 @@ def hold(
 ) -> Contest:
     """Measures every contestant, each in turn, as often as there are repetitions.
 
-    A contestant whose package is not installed, or that fails or dies, is left out, and the
-    outcome says why.
+    A contestant whose package is not installed, that has too few threads, or that fails or dies,
+    is left out, and the outcome says why.
 
     Args:
         task: what to train.
@@ -197,9 +186,13 @@ def _started(
         on_turn(f"building {name}")
         with _left_out(name, absent):
             yield name, stack.enter_context(_host(entry, task))
-    if PAIR in names and task.threads > 1:
-        on_turn(f"building {PAIR}")
-        yield PAIR, _Pair(task, stack)
+    if PAIR not in names:
+        return
+    if task.threads < 2:
+        absent[PAIR] = "needs two threads"
+        return
+    on_turn(f"building {PAIR}")
+    yield PAIR, _Pair(task, stack)
 
 
 def _host(entry: Entry, task: Task, part: int = 0) -> Host:

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import pkgutil
+import tempfile
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
@@ -86,6 +87,7 @@ def _serve(
     pipe: Connection, contestant: str, task: Task, part: int, options: dict[str, Any]
 ) -> None:
     _write_to(os.devnull)
+    tempfile.tempdir = str(task.folder)  # this process will be killed, the folder removed
     if hasattr(os, "sched_setaffinity"):  # not on macOS
         cores = sorted(os.sched_getaffinity(0))[part * task.threads :][: task.threads]
         os.sched_setaffinity(0, cores or os.sched_getaffinity(0))

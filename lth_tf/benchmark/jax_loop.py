@@ -44,6 +44,7 @@ class JaxLoop:
         loop = _calls if task.convolutional and jax.default_backend() == "cpu" else _scan
         self.title = f"JAX, {_LOOPS[loop]}, masked"
         self._train, self._evaluate = loop(self._iteration), loop(self._batch)
+        self._is_compiled = False
         self.validate()  # to compile
 
     def validate(self) -> tuple[float, float]:
@@ -59,7 +60,9 @@ class JaxLoop:
         parts = slice(task.warm_up), slice(task.warm_up, None)
         warm_up, counted = ((task.batches[part], numbers[part]) for part in parts)
         self._state, _ = self._train(self._state, warm_up, *self._examples)
-        self._train(self._state, counted, *self._examples)  # to compile: its state is not kept
+        if not self._is_compiled:
+            self._train(self._state, counted, *self._examples)  # its state is not kept
+            self._is_compiled = True
         began = time.perf_counter()
         self._state, losses = self._train(self._state, counted, *self._examples)
         float(losses[-1])

@@ -1,9 +1,10 @@
 """The JAX network of a Keras network: a function of weights, masks and images.
 
-It is made of the layers' description, so that it fits any network of the kinds in `_KINDS`.
+It is made of the layers' description, so that it fits any network of the layers in `_LAYERS`.
 """
 
 import dataclasses
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -70,10 +71,10 @@ def logits_of(
     values: dict[str, jax.Array] = {}
     statistics = dict(call.statistics)
     for layer in layers:
-        if layer.kind not in _KINDS:
+        if layer.kind not in _LAYERS:
             raise UserError(f"{layer.name}: JAX's network has no {layer.kind} layer")
         inputs = [values[source] for source in layer.inputs] or [images]
-        value, behind = _KINDS[layer.kind](layer, call, *inputs)
+        value, behind = _LAYERS[layer.kind](layer, call, *inputs)
         values[layer.name] = value
         if behind is not None:
             statistics[layer.name] = behind
@@ -124,7 +125,7 @@ def _dropout(layer: Layer, call: Call, x: jax.Array) -> tuple[jax.Array, None]:
     rate = layer.config["rate"]
     if not call.training or not rate:
         return x, None
-    key = jax.random.fold_in(call.key, hash(layer.name) & 0xFFFFFFFF)
+    key = jax.random.fold_in(call.key, zlib.crc32(layer.name.encode()))
     kept = jax.random.bernoulli(key, 1 - rate, x.shape)
     return jnp.where(kept, x / (1 - rate), 0), None
 
@@ -140,7 +141,7 @@ def _rescaling(layer: Layer, call: Call, x: jax.Array) -> tuple[jax.Array, None]
     return (x.astype(jnp.float32) * scale + offset).astype(call.dtype), None
 
 
-_KINDS: dict[str, Callable[..., tuple[jax.Array, Any]]] = {
+_LAYERS: dict[str, Callable[..., tuple[jax.Array, Any]]] = {
     "InputLayer": lambda layer, call, x: (x, None),
     "Rescaling": _rescaling,
     "Dense": _dense,

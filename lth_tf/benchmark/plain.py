@@ -121,11 +121,14 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
         "learning_rate": recipe.learning_rate,
         "weight_decay": recipe.weight_decay or None,
     }
-    return {
+    optimizer = {
         "adam": lambda: keras.optimizers.Adam(**common),
         "momentum": lambda: keras.optimizers.SGD(momentum=0.9, **common),
         "sgd": lambda: keras.optimizers.SGD(**common),
     }[recipe.optimizer]()
+    if recipe.weight_decay:  # of kernels alone, as all others have it
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 @contextlib.contextmanager

@@ -47,11 +47,11 @@ class Whole:
         set_threads(task.threads)
         use_gpus_sparingly()
         self._task = task
-        self._folder = tempfile.TemporaryDirectory()
         recipe = task.recipe.override(eval_every=task.chunk)
         experiment = Experiment(recipe=recipe, rounds=0)
         network = Network(experiment, task.info)
-        self._store = Store(Path(self._folder.name))
+        # Whoever made the task's folder removes it; this process may be killed.
+        self._store = Store(Path(tempfile.mkdtemp(dir=task.folder)))
         self._settings = Settings(data_dir=task.data_dir, xla=task.xla)
         self._worker = _TimedWorker(network, self._store, self._settings)
         self._experiment = experiment

@@ -1,6 +1,6 @@
 """The torch network of a Keras network: the same layers, weights and outputs, kernels masked.
 
-It is made of the layers' description, so that it fits any network of the kinds in `_KINDS`.
+It is made of the layers' description, so that it fits any network of the layers in `_LAYERS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -114,7 +114,7 @@ def _pooling(layer: Layer) -> nn.Module:
     return nn.MaxPool2d(config["pool_size"], config["strides"], ceil_mode=same)
 
 
-_KINDS: dict[str, Callable[[Layer], nn.Module]] = {
+_LAYERS: dict[str, Callable[[Layer], nn.Module]] = {
     "InputLayer": lambda layer: nn.Identity(),
     "Rescaling": _rescaling,
     "Dense": _Dense,
@@ -132,9 +132,9 @@ _KINDS: dict[str, Callable[[Layer], nn.Module]] = {
 
 def _convert(layer: Layer) -> nn.Module:
     """Returns the torch module that does what a Keras layer does."""
-    if layer.kind not in _KINDS:
+    if layer.kind not in _LAYERS:
         raise UserError(f"{layer.name}: torch's network has no {layer.kind} layer")
-    return _KINDS[layer.kind](layer)
+    return _LAYERS[layer.kind](layer)
 
 
 def _tensor(array: np.ndarray | float) -> torch.Tensor:

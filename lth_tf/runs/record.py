@@ -175,6 +175,9 @@ def continued(folder: Path, known: Mapping[str, Any], here: Mapping[str, Any]) -
     for name in _LATER:  # runs of earlier versions do not say
         if there.get(name) is None:
             there[name] = wanted.get(name)
+    if wanted.get("sample") is None:  # nor does a preview, which loads no images
+        there.pop("sample", None)
+        wanted.pop("sample", None)
     names = [name for name in {**there, **wanted} if there.get(name) != wanted.get(name)]
     if names:
         differing = "; ".join(

@@ -135,18 +135,41 @@ class Store:
         Raises:
             UserError: if the directory holds another experiment; names each field that differs.
         """
-        fields = record.describe(experiment, data, start, objective)
-        path = self.folder / EXPERIMENT
-        if os.path.lexists(path):
+        fields = self._continued(record.describe(experiment, data, start, objective))
+        if len(fields["starts"]) == 1:  # of the experiment that is replaced
+            self.ticket_path.unlink(missing_ok=True)
+        self._clear_up()
+        files.write_json(self.folder / EXPERIMENT, fields)
+
+    def check(
+        self,
+        experiment: Experiment,
+        data: ImageInfo | UserDataInfo,
+        objective: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Checks that an experiment may be run here, and writes nothing.
+
+        Args:
+            experiment: what would be run.
+            data: what is known of its data; the images themselves need not be.
+            objective: the loss and metric of a user's network, as JSON values.
+
+        Raises:
+            UserError: as `lock` and `begin` do.
+        """
+        self._check_ours()
+        self._continued(record.describe(experiment, data, {}, objective))
+
+    def _continued(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Returns what experiment.json says once an experiment is started here."""
+        if os.path.lexists(self.folder / EXPERIMENT):
             known = self.experiment_json()
             try:
-                fields = record.continued(self.folder, known, fields)
+                return record.continued(self.folder, known, fields)
             except UserError:
                 if self._has_begun or self.is_published:
                     raise
-                self.ticket_path.unlink(missing_ok=True)
-        self._clear_up()
-        files.write_json(path, fields)
+        return fields
 
     @property
     def _has_begun(self) -> bool:

@@ -7,6 +7,7 @@ import tensorflow as tf
 from lth_tf.data import ImageData, UserData
 from lth_tf.lottery.network import Network
 from lth_tf.models import NETWORKS
+from lth_tf.recipe import IN_PYTHON
 from lth_tf.training.copy_check import check_copy
 from lth_tf.training.example_check import check_examples
 
@@ -51,8 +52,8 @@ def _sets(network: Network, data: UserData | ImageData) -> dict[str, tuple[Any, 
         if name != "validation" or count
     }
     dataset = network.experiment.recipe.dataset
-    own = dataset == type(network.experiment.recipe)().dataset
-    return {name if own else f"--dataset={dataset}: {name}": each for name, each in sets.items()}
+    place = "" if dataset == IN_PYTHON else f"--dataset={dataset}: "
+    return {f"{place}{name}": each for name, each in sets.items()}
 
 
 def _at(rows: slice, arrays: Any) -> Any:

@@ -18,6 +18,8 @@ def choose_precision(
     settings: Settings,
     inputs: Inputs,
     say: Callable[[str], None],
+    *,
+    tries: bool = True,
 ) -> Experiment:
     """Returns an experiment with its precision chosen.
 
@@ -29,7 +31,8 @@ def choose_precision(
         folder_of: returns an experiment's run directory.
         settings: how it is to be run.
         inputs: what it has besides its recipe.
-        say: is given a sentence that says what was taken, and why.
+        say: is called with a sentence that says what was taken, and why.
+        tries: whether a trial decides where none has begun; else it is left open, at float32.
 
     Raises:
         UserError: if several machines would choose, each for itself, or a run directory is damaged.
@@ -46,6 +49,9 @@ def choose_precision(
             taken = Store(folder).experiment().recipe.precision
             say(f"--precision={AUTO}: {taken}, in which {folder} was begun")
             return in_precision(taken, experiment)
+    if not tries:
+        say(f"--precision={AUTO}: chosen when it runs; {TRIED[0]} here")
+        return in_precision(TRIED[0], experiment)
     trial = try_precisions(experiment, inputs, settings)
     say(f"--precision={AUTO}: {trial.precision}; {trial.reason}")
     return in_precision(trial.precision, experiment)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from lth_tf.lottery.network import Network
-from lth_tf.runs.results import Result
 from lth_tf.training.arithmetic import multiply_adds, multiply_rate
 
 _LAUNCHES = 50e-6  # seconds
@@ -34,7 +33,8 @@ class Speed:
         Args:
             share: the share of the machine that a training has.
         """
-        source = "its arithmetic and this machine's speed; a guess"
+        part = "" if share == 1 else f"{share:.0%} of "
+        source = f"its arithmetic and {part}this machine's speed; a guess"
         return cls(share * multiply_rate(), 0.0, source)
 
     @classmethod
@@ -66,23 +66,20 @@ class Cost:
     source: str
 
 
-def cost_of_training(
-    network: Network, results: Sequence[Result], speed: Speed | None = None
-) -> Cost:
+def cost_of_training(network: Network, known: Sequence[float], speed: Speed | None = None) -> Cost:
     """Estimates one training, from finished ones if there are any, else from its arithmetic.
 
     Args:
         network: the experiment's network.
-        results: the trainings that are finished.
-        speed: the machine's; measured here if it is needed and not given.
+        known: the seconds of finished ones from iteration 0.
+        speed: the machine's; measured here if it is needed and None.
     """
     model = network.build()
     weights = sum(int(tf.size(v)) for v in model.weights)
     kept = 2 if network.experiment.recipe.search_iterations else 1  # the search's weights as well
     size = 4 * weights * kept + network.remaining[0] // 8
-    if results:
-        seconds = statistics.median(result.seconds for result in results)
-        return Cost(seconds, size, "the finished trainings")
+    if known:
+        return Cost(statistics.median(known), size, "the finished trainings")
     speed = speed or Speed.measured()
     recipe = network.experiment.recipe
     by_kernel = multiply_adds(model)

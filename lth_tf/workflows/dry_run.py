@@ -64,7 +64,8 @@ def forecast(planned: Planned, speed: Speed | None = None) -> Forecast:
         speed: how fast its trainings are; this machine's by default.
 
     Raises:
-        UserError: if the recipe does not fit the data set or the network.
+        UserError: if the recipe does not fit the data set or the network, or the folder has another
+            experiment.
     """
     experiment, recipe = planned.experiment, planned.experiment.recipe
     inputs = planned.inputs or inputs_of(recipe)
@@ -72,15 +73,17 @@ def forecast(planned: Planned, speed: Speed | None = None) -> Forecast:
     network = Network.of(experiment, info, inputs)
     network.check()
     store = Store(planned.folder)
+    store.check(experiment, info, network.described)
     plan = make_plan(experiment)
-    done = {training for training in plan if store.is_done(training)}
-    cost = cost_of_training(network, [store.result(training) for training in sorted(done)], speed)
     shares = {
         training: 1 - rewinding_for(training, experiment).iteration / recipe.iterations
         for training in plan
-        if training not in done
     }
-    seconds = {training: share * cost.seconds for training, share in shares.items()}
+    done = sorted(training for training in plan if store.is_done(training))
+    # What those would have taken from iteration 0.
+    known = [store.result(training).seconds / shares[training] for training in done]
+    cost = cost_of_training(network, known, speed)
+    seconds = {t: share * cost.seconds for t, share in shares.items() if t not in done}
     size = cost.bytes * len(seconds)
     return Forecast(network, planned.folder, planned.name, len(plan), seconds, size, cost.source)
 
@@ -93,7 +96,7 @@ def print_preview(planned: Planned, console: Console) -> None:
         console: where to print.
 
     Raises:
-        UserError: if the recipe does not fit the data set or the network.
+        UserError: see `forecast`.
     """
     recipe, inputs = planned.experiment.recipe, planned.inputs or Inputs()
     expected = forecast(planned)

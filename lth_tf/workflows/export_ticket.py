@@ -23,7 +23,7 @@ from lth_tf.lottery.tickets import initial_weights, trained_weights
 from lth_tf.pruning.compaction import compact, compare
 from lth_tf.pruning.kernels import snapshot
 from lth_tf.pruning.sample_inputs import sample_inputs
-from lth_tf.recipe import Recipe
+from lth_tf.recipe import IN_PYTHON
 from lth_tf.runs.experiment import Training
 from lth_tf.runs.store import Store
 from lth_tf.training.arithmetic import remaining_multiply_adds
@@ -80,8 +80,7 @@ class Export:
             UserError: if the training is not finished or its files are damaged, a format cannot
                 take the network, a file does not do what it must, or the folder cannot be written.
         """
-        if out.exists():
-            raise UserError(f"--out={out}: exists already; choose another folder, or remove it")
+        require_new(out)
         source = self._source(self.training)
         result = self.store.result(self.training)
         with files.atomic_folder(out) as folder:
@@ -116,7 +115,7 @@ class Export:
         model = dataclasses.replace(self, structured=False)._source(self.training).model
         _require_single(model, "--verify: must be left out")
         recipe = self._network.experiment.recipe
-        if recipe.dataset == Recipe().dataset:
+        if recipe.dataset == IN_PYTHON:
             raise UserError("--verify: must be left out where data were given in Python")
         inputs, targets = data.load(recipe.dataset, data_dir).test
         trained = self.weights == "trained"
@@ -144,7 +143,7 @@ class Export:
     def _used_gpus(self) -> bool:
         """Whether the training may have run on a GPU, which rounds otherwise."""
         starts = self.store.experiment_json()["starts"]
-        return any(start["hardware"]["gpus"] for start in starts)
+        return any((start.get("hardware") or {}).get("gpus") for start in starts)
 
     @functools.cached_property
     def _network(self) -> Network:
@@ -209,6 +208,16 @@ class Export:
             for (title, file), seconds in zip(measured, times, strict=True):
                 rows.append(Row(title, file_size(file[1]), seconds))
         return Gains(rows, remaining_multiply_adds(source.model, masks), threads)
+
+
+def require_new(out: Path) -> None:
+    """Checks that nothing stands where a folder is to be written.
+
+    Raises:
+        UserError: if something does.
+    """
+    if out.exists():
+        raise UserError(f"--out={out}: exists already; choose another folder, or remove it")
 
 
 def _some_images(model: keras.Model) -> np.ndarray:

@@ -12,6 +12,7 @@ from lth_tf.analysis.figures import canvas
 from lth_tf.analysis.figures.gallery import against_density
 from lth_tf.analysis.figures.points import AT_EARLY_STOP, AT_END, level_points
 from lth_tf.analysis.report.report import headline, write_report
+from lth_tf.commandline import command
 from lth_tf.data import UserData
 from lth_tf.errors import UserError
 from lth_tf.formats.ticket import Ticket
@@ -74,7 +75,9 @@ class Found:
         """Shows the verdict and the results, in notebooks."""
         final = self._store.named_metric().column(AT_END)
         columns = ["replicate", "level", "arm", "density", "remaining", final]
-        table = self.results[columns].to_html(index=False, float_format="{:.4g}".format)
+        table = ""
+        if (self.folder / "results.csv").exists():
+            table = self.results[columns].to_html(index=False, float_format="{:.4g}".format)
         return f"<p>{html.escape(repr(self))}</p><p>{html.escape(self.verdict)}</p>{table}"
 
     def plot(self, quantity: str = AT_EARLY_STOP) -> "Figure":
@@ -91,6 +94,8 @@ class Found:
             UserError: if nothing is finished, or there is no such column.
         """
         (run,) = read_runs([self.folder])
+        if not run.results:
+            raise self._unfinished()
         points = level_points(run.slug, run.results)
         known = sorted({point.quantity for point in points if "/" not in point.quantity})
         drawn = run.metric.quantity(quantity)
@@ -108,10 +113,16 @@ class Found:
         """results.csv: a row for each finished training, accuracies as fractions.
 
         Of a model that is judged by another metric, columns have its name and its values.
+
+        Raises:
+            UserError: if nothing is finished.
         """
         import pandas
 
-        return pandas.read_csv(self.folder / "results.csv")
+        path = self.folder / "results.csv"
+        if not path.exists():
+            raise self._unfinished()
+        return pandas.read_csv(path)
 
     def ticket(self, level: int, replicate: int = 0, arm: str | None = None) -> Ticket:
         """Returns the ticket of a level: its mask, initial and trained weights.
@@ -147,8 +158,11 @@ class Found:
     def report(self) -> Path:
         """Writes the report (HTML, Markdown, figures, levels.csv); returns report.html."""
         out = self.folder / "report"
-        write_report([self.folder], out, command=f"python -m lth_tf.report {self.folder}")
+        write_report([self.folder], out, command=command("lth_tf.report", [str(self.folder)]))
         return out / "report.html"
+
+    def _unfinished(self) -> UserError:
+        return UserError(f"{self.folder}: no training is finished yet")
 
 
 def _png(figure: "Figure") -> bytes:

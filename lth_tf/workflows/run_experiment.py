@@ -34,12 +34,12 @@ def run_experiment(
         settings: how to run it. Several jobs are processes of `multiprocessing`: a script
             that calls this with more than one needs its `if __name__ == "__main__"`.
         inputs: a model function and data, where the recipe's names do not find them.
-        export_saved_model: whether to export each level's trained network as well.
+        export_saved_model: whether to export the network of each training, controls' too, as well.
         report: whether to draw the report at the end; `python -m lth_tf.report` does it later.
         should_stop: is asked at each evaluation whether to keep the state and stop.
         flags: the command line's flags, for experiment.json.
         console: where to draw; the standard output by default.
-        on_log_file: is given the log file's path once there is one.
+        on_log_file: is called with the log file's path once there is one.
 
     Returns:
         The results of all finished trainings; none in a worker that is not the chief.
@@ -67,7 +67,21 @@ def run_planned(
     should_stop: Callable[[], bool],
     on_log_file: Callable[[Path], None],
 ) -> list[Result]:
-    """Runs what is missing of an experiment that stands alone; see `run_experiment`."""
+    """Runs what is missing of an experiment that stands alone.
+
+    Args:
+        planned: the experiment.
+        console: where to draw.
+        should_stop: is asked at each evaluation whether to keep the state and stop.
+        on_log_file: is called with the log file's path once there is one.
+
+    Returns:
+        See `run_experiment`.
+
+    Raises:
+        UserError: see `run_experiment`.
+        KeyboardInterrupt: see `run_experiment`.
+    """
     run = run_experiments([planned], planned.folder, console, should_stop, on_log_file)
     outcome = run[planned]
     if isinstance(outcome, Exception):

@@ -12,9 +12,10 @@ from rich.console import Console
 from lth_tf import data
 from lth_tf.analysis.report.report import headline, write_report
 from lth_tf.analysis.report.results_table import results_table
+from lth_tf.commandline import command
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
-from lth_tf.errors import UserError
+from lth_tf.errors import UserError, UsersCodeError
 from lth_tf.formats.saved_model import export_saved_model as export
 from lth_tf.importing import allow
 from lth_tf.lottery.inputs import Inputs, inputs_of
@@ -48,7 +49,7 @@ class Planned:
         settings: how to run it; those of one queue have the same jobs, cluster, threads and
             distribution.
         inputs: a model function and data, where the recipe's names do not find them.
-        export_saved_model: whether to export each level's trained network as well.
+        export_saved_model: whether to export the network of each training, controls' too, as well.
         report: whether to draw the report at the end.
         flags: the command line's flags, for experiment.json.
         title: what it is called beside others; its folder's name if this is empty.
@@ -85,7 +86,7 @@ def run_experiments(
         folder: where the queue's own files go: the run directory of a single one.
         console: where to draw.
         should_stop: is asked at each evaluation whether to keep the state and stop.
-        on_log_file: is given each run's log file once there is one.
+        on_log_file: is called with each run's log file once there is one.
 
     Returns:
         By experiment, the results of all its finished trainings (none in a worker that is not the
@@ -163,7 +164,7 @@ def _run(
 
 def _tell(console: Console, each: Planned, error: Exception) -> None:
     """Says at once that one of several experiments has failed."""
-    if not isinstance(error, UserError | OSError):
+    if isinstance(error, UsersCodeError) or not isinstance(error, UserError | OSError):
         _log.error("%s", each.name, exc_info=error)
     console.print(f"{each.name}: FAILED: {said_of(error)}", markup=False, soft_wrap=True)
 
@@ -297,7 +298,8 @@ class _Begun(contextlib.AbstractContextManager):
             self._console.print(results_table(results, self.network.metric))
         if self._planned.report:
             out = folder / "report"
-            section, *_ = write_report([folder], out, command=f"python -m lth_tf.report {folder}")
+            asked = command("lth_tf.report", [str(folder)])
+            section, *_ = write_report([folder], out, command=asked)
             _log.info(section.headline)
             _log.info("Report: %s", out / "report.html")
         else:

@@ -43,6 +43,6 @@ def critical_path(seconds: Mapping[_T, float], need: Callable[[_T], _T | None]) 
         need: says which training must be finished before another; None if none.
     """
     ends: dict[_T, float] = {}
-    for item, own in seconds.items():
-        ends[item] = ends.get(need(item), 0.0) + own
+    for item, length in seconds.items():
+        ends[item] = ends.get(need(item), 0.0) + length
     return max(ends.values(), default=0.0)

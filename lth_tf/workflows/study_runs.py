@@ -103,7 +103,7 @@ def _flags_named(study: type[Study]) -> Iterator[None]:
         text = str(error)
         for option in study.options():
             text = text.replace(f"--{option}=", f"--set={study.name}.{option}=")
-        raise UserError(text) from error
+        raise type(error)(text) from (error.__cause__ or error)  # perhaps the user's code's
 
 
 def _asked(

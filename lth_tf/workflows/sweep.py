@@ -33,7 +33,7 @@ def run_sweep(
         out: where the index and the queue's own files go.
         console: where to draw.
         should_stop: is asked at each evaluation whether to keep the state and stop.
-        on_log_file: is given the log file of the libraries' messages.
+        on_log_file: is called with the log file of the libraries' messages.
         command: the command line that asked for it.
 
     Raises:
@@ -69,7 +69,7 @@ def preview_sweep(
     Args:
         planned: the experiments.
         workers: for how many trainings at the same time it is simulated; where there are none, for
-            one, and for those of the settings.
+            those of the settings.
         tflops: the speed that each of these is taken to have; None for this machine's.
         console: where to print.
 
@@ -88,7 +88,7 @@ def _rooms(settings: Settings, workers: Sequence[int]) -> list[Room]:
             machines = machines_of(settings)
         ours = [Room(sum(machine.room for machine in machines), len(machines))]
     else:
-        ours = [] if workers else [Room(count) for count in dict.fromkeys((1, settings.jobs))]
+        ours = [] if workers else [Room(settings.jobs)]
     return [*ours, *map(Room, workers)]
 
 

@@ -12,7 +12,7 @@ from lth_tf.formats.ticket import Ticket
 from lth_tf.importing import allow, name_of
 from lth_tf.lottery.inputs import Inputs, inputs_of, with_data
 from lth_tf.models.user_model import ModelFunction
-from lth_tf.recipe import Recipe
+from lth_tf.recipe import IN_PYTHON, Recipe
 from lth_tf.runs.experiment import TICKET, TRANSFER, Experiment
 from lth_tf.runs.settings import Settings
 from lth_tf.runs.store import Store
@@ -61,18 +61,18 @@ def transfer(ticket: Ticket, changes: Mapping[str, Any], **how: Any) -> Experime
     Raises:
         UserError: if a field cannot be changed, or its value is wrong.
     """
-    own = ticket.recipe
+    recipe = ticket.recipe
     for name in _OF_PRUNING:
         if name in changes:
             raise UserError(f"--{name}: must be left out with --from_ticket, which prunes nothing")
-    name = changes.get("model", own.model)
-    if name != own.model and {name, own.model} & models.NETWORKS.keys():
-        raise UserError(f"--model={name}: must be {own.model}, the ticket's, or be left out")
+    name = changes.get("model", recipe.model)
+    if name != recipe.model and {name, recipe.model} & models.NETWORKS.keys():
+        raise UserError(f"--model={name}: must be {recipe.model}, the ticket's, or be left out")
     level = ticket.metadata.get("level")
-    dataset = changes.get("dataset", own.dataset)
-    overrides = data.recipe_overrides(dataset) if dataset != own.dataset else {}
+    dataset = changes.get("dataset", recipe.dataset)
+    overrides = data.recipe_overrides(dataset) if dataset != recipe.dataset else {}
     return Experiment(
-        recipe=own.override(**{**overrides, **changes, "rewind": "0", "search_iterations": 0}),
+        recipe=recipe.override(**{**overrides, **changes, "rewind": "0", "search_iterations": 0}),
         rounds=max(1, level) if isinstance(level, int) else 1,
         strategy=TRANSFER,
         ticket=ticket.checksum,
@@ -131,7 +131,7 @@ def train_ticket(
     allow(*changes.values())
     user_data = None
     if train is not None:
-        changes.setdefault("dataset", "own")
+        changes.setdefault("dataset", IN_PYTHON)
         user_data = UserData.of(train, validation, test)
     experiment = transfer(
         ticket, changes, replicates=replicates, arms=tuple(arms), reinits=reinits, seed=seed

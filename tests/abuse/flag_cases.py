@@ -21,7 +21,7 @@ from lth_tf.commandline import _refused
 from lth_tf.errors import UserError, one_line
 
 SECONDS = 60  # after which a case hangs, on a machine that is busy, too
-BINARIES = ("main", "report", "export", "ensemble", "study", "bench")
+BINARIES = ("main", "sweep", "report", "export", "ensemble", "study", "bench")
 LONG, UNICODE, LONE = "x" * 5_000, "θ0 漢\u202e", "\udce9"
 CONTROL = "a\x1b[2J\x07b"
 TEXTS = ("", LONG, UNICODE, LONE, CONTROL, "a\nb", "../x", "nan", "-1", "9" * 5_000, " ")
@@ -54,12 +54,19 @@ def _accept(*args, **kwargs):
 
 def cases():
     """Yields binary, flag and value."""
+    mains = set(_defined("main"))
     for binary in BINARIES:
-        values = flags.FlagValues()
-        importlib.import_module(f"lth_tf.{binary}").define_flags(values)
-        for name in sorted(values):
+        values = _defined(binary)
+        # The sweep has main's, and makes the same of them.
+        for name in sorted(set(values) - mains if binary == "sweep" else values):
             for value in WRONG[values[name].flag_type()]:
                 yield binary, name, value
+
+
+def _defined(binary):
+    values = flags.FlagValues()
+    importlib.import_module(f"lth_tf.{binary}").define_flags(values)
+    return values
 
 
 def outcome(binary, name, value, run):
@@ -94,15 +101,14 @@ def outcome(binary, name, value, run):
 
 def _make(binary, name, value, run):
     """Does what a binary does with its flags, up to where the work begins."""
-    module = importlib.import_module(f"lth_tf.{binary}")
-    values = flags.FlagValues()
-    module.define_flags(values)
+    module, values = importlib.import_module(f"lth_tf.{binary}"), _defined(binary)
     given = [flag for flag in _given(binary, run) if not flag.startswith(f"--{name}=")]
     folders = values([f"lth_tf.{binary}", *given, f"--{name}={value}"])[1:]
     if binary == "main":
         _make_experiment(module, values)
     terminal = types.SimpleNamespace(errors=io.StringIO(), should_stop=None, send_chatter_to=None)
     rest = [folders or [str(run)]] if binary in _WITH_FOLDERS else []
+    rest = [folders] if binary == "sweep" else rest
     module.run(values, terminal, *rest)
 
 
@@ -112,6 +118,7 @@ _WITH_FOLDERS = ("report", "ensemble", "study")
 def _given(binary, run):
     return {
         "main": ["--dataset=mnist_5k", "--dry_run"],
+        "sweep": ["--dataset=mnist_5k", "--dry_run", "--grid=seed=0"],
         "export": [f"--run={run}", "--level=1", f"--out={run.parent / 'out'}"],
         "ensemble": ["--level=1"],
     }.get(binary, [])
@@ -142,10 +149,11 @@ def nothing_done():
     """Takes the place of what is expensive: it is reached only by what is accepted."""
     from lth_tf.analysis.report import report
     from lth_tf.benchmark import prepare
-    from lth_tf.workflows import dry_run, export_ticket, study_runs, vote
+    from lth_tf.workflows import dry_run, export_ticket, study_runs, sweep, vote
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dry_run, "print_preview", _accept)
+        patch.setattr(sweep, "preview_sweep", _accept)
         patch.setattr(report.canvas, "write_figure", _accept)
         patch.setattr(export_ticket.Export, "_source", _accept)
         patch.setattr(vote, "run_ensembles", _accept)

@@ -35,6 +35,24 @@ def test_a_name_that_the_user_gives_is_imported_here_and_in_jobs(monkeypatch):
     assert os.environ["LTH_TF_FUNCTIONS"] == "os:getpid"
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0", r"raised ZeroDivisionError: division by zero \(.*wrong.py, line 1\)$"),
+        ("f = ", r"raised SyntaxError: invalid syntax \(.*wrong.py, line 1\)$"),
+        ("f = unknown", "raised NameError: name 'unknown' is not defined"),
+        ("import nothing_of_that_name", "must name a function, but No module named"),
+    ],
+)
+def test_a_mistake_in_a_users_module_is_the_users(code, said, monkeypatch, tmp_path):
+    (tmp_path / "wrong.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LTH_TF_FUNCTIONS", "wrong:f")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the next case has another file
+    with pytest.raises(UserError, match=f"^--model=wrong:f: .*{said}"):
+        importing.import_function("model", "wrong:f")
+
+
 def test_a_users_files_stay(tmp_path):
     theirs = tmp_path / "home/work"
     theirs.mkdir(parents=True)
@@ -120,7 +138,11 @@ def test_a_full_or_closed_output_is_told_at_the_end_and_no_traceback():
     assert done.returncode == 1
     assert done.stderr.decode().startswith("lth_tf: standard output: could not be written (No sp")
     assert done.stderr.count(b"\n") == 1
-    closed = run(f"import os; os.close(1); os.close(2)\n{HELP.format('report')}")
+    code = HELP.format("report").replace("sys.exit(", "code = (")
+    closed = run(
+        f"import os; os.close(1); os.close(2)\n{code}\n"
+        "sys.exit(code or not all(map(os.get_inheritable, (1, 2))))"  # open in child processes too
+    )
     assert closed.returncode == 0
 
 

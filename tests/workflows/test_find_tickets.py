@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 
 import numpy as np
@@ -120,6 +121,15 @@ def test_shows_itself_shortly_and_draws_the_papers_curve(found):
     assert found.plot()._repr_png_().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="quantity=speed: must be one of early_stop_iteration, "):
         found.plot("speed")
+
+
+def test_an_unfinished_run_says_so(found, tmp_path):
+    shutil.copy(found.folder / "experiment.json", tmp_path)
+    begun = lth_tf.Found(tmp_path)
+    for ask in (begun.plot, lambda: begun.results):
+        with pytest.raises(UserError, match=f"^{tmp_path}: no training is finished yet$"):
+            ask()
+    assert "0 trainings finished" in begun._repr_html_()
 
 
 def test_its_networks_can_be_run_on_its_data(found, mine):
