@@ -10,7 +10,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.arms import ARMS, Arm
-from lth_tf.arms.rewound import Rewound
 from lth_tf.data import ImageInfo, UserDataInfo
 from lth_tf.data.augmentations import augmentation
 from lth_tf.errors import UserError
@@ -349,7 +348,7 @@ class Network:
                 f"--arms={name}: must be left out with --strategy={strategy}; its masks are made "
                 f"of the whole network at once, as by {ONE_SHOT} and {AT_INIT}"
             )
-        if self.experiment.is_transfer and name == Rewound.name:
+        if self.experiment.is_transfer and name == "rewound":
             raise UserError(
                 f"--arms={name}: must be left out with --from_ticket, where it would be the ticket "
                 "once more"
