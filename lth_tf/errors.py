@@ -55,11 +55,11 @@ def users_code(what: str) -> Iterator[None]:
         what: the flag or argument that named the code.
 
     Raises:
-        UsersCodeError: for any exception that is no `UserError`.
+        UsersCodeError: for any exception that is no `UserError`, nor a lack of memory.
     """
     try:
         yield
-    except UserError:
+    except (UserError, MemoryError):  # which is no fault of the code
         raise
     except Exception as error:
         *_, last = traceback.extract_tb(error.__traceback__)

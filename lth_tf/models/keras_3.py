@@ -304,7 +304,9 @@ class _Rebuilding:
             name = _RENAMED.get((old.__name__, key), key)
             if name in known:
                 found[name] = self._value(value, layer)
-            elif key not in _NEEDLESS and value not in (None, False, defaults.get(key)):
+            elif value is None or value is False or key in _NEEDLESS:
+                continue
+            elif value != defaults.get(key):
                 raise self._refusal(layer, f"has {key}={value}, which has no counterpart")
         if old.__name__ == "BatchNormalization" and not isinstance(found["axis"], int):
             (found["axis"],) = found["axis"]

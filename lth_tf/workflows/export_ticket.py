@@ -116,7 +116,7 @@ class Export:
         _require_single(model, "--verify: must be left out")
         recipe = self._network.experiment.recipe
         if recipe.dataset == IN_PYTHON:
-            raise UserError("--verify: must be left out where data were given in Python")
+            raise UserError("--verify: must be left out where data were passed in Python")
         inputs, targets = data.load(recipe.dataset, data_dir).test
         trained = self.weights == "trained"
         accuracy = self.store.result(self.training).test_accuracy_final
