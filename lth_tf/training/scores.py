@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from lth_tf.arrays import Arrays
+from lth_tf.errors import UserError
 from lth_tf.pruning.wrapper import masked_kernels
 from lth_tf.training.autograph import rewritten
 from lth_tf.training.mask_schedules.learned import Learned
@@ -92,14 +93,21 @@ class Scores:
         Args:
             of_kernels: the loss's gradients by `kernels`, in their order, pruned weights among
                 them.
+
+        Raises:
+            UserError: if the loss does not depend on a kernel, whose masks would be chance.
         """
-        return [
-            whole(gradient, self.variables[name])
-            * self._theta[name]
-            * self._factor(name)
-            * self._rule.slope(self.variables[name])
-            for name, gradient in zip(self.kernels, of_kernels, strict=True)
-        ]
+        found = []
+        for (name, score), gradient in zip(self.variables.items(), of_kernels, strict=True):
+            if gradient is None:
+                layer = name.rsplit("/", 1)[0]
+                raise UserError(
+                    f"{name}: must be something that the loss depends on to have its mask learned; "
+                    f"leave it out by --prune_layers={layer}=0"
+                )
+            straight = whole(gradient, score) * self._theta[name] * self._factor(name)
+            found.append(straight * self._rule.slope(score))
+        return found
 
     def _factor(self, name: str) -> tf.Tensor:
         """Returns what a kernel's kept weights are multiplied by."""
