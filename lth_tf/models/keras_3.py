@@ -304,9 +304,7 @@ class _Rebuilding:
             name = _RENAMED.get((old.__name__, key), key)
             if name in known:
                 found[name] = self._value(value, layer)
-            elif value is None or value is False or key in _NEEDLESS:
-                continue
-            elif value != defaults.get(key):
+            elif key not in _NEEDLESS and _matters(value, defaults.get(key)):
                 raise self._refusal(layer, f"has {key}={value}, which has no counterpart")
         if old.__name__ == "BatchNormalization" and not isinstance(found["axis"], int):
             (found["axis"],) = found["axis"]
@@ -342,6 +340,11 @@ class _Rebuilding:
 def _library(module: str) -> str:
     """Returns the library that a module is of, for messages."""
     return "tf_keras" if module.split(".")[0] == "tf_keras" else "Keras 3"
+
+
+def _matters(value: Any, default: Any) -> bool:
+    """Says whether a setting does something, and something else than by default."""
+    return value is not None and value is not False and value != default
 
 
 def _parameters(kind: type) -> dict[str, Any]:
@@ -411,8 +414,7 @@ def _made_anew(value: Any, new: type, what: str) -> Any:
     config = {**getattr(value, "_fn_kwargs", {}), **value.get_config()}
     config.pop("dtype", None)
     for key, each in config.items():
-        needed = each is not None and each is not False and each != defaults.get(key)
-        if needed and key not in known:
+        if key not in known and _matters(each, defaults.get(key)):
             raise UserError(
                 f"{what}: its {value.name} has {key}={each}, which has no counterpart in tf_keras; "
                 "compile it without"

@@ -23,7 +23,7 @@ from lth_tf.arms.dense_reorder import DenseReorder
 from lth_tf.arms.reorder import Reorder
 from lth_tf.errors import UserError
 from lth_tf.metric import Metric
-from lth_tf.runs.experiment import DENSE, TICKET, Training
+from lth_tf.runs.experiment import Training
 from lth_tf.runs.run import Run
 from lth_tf.studies import STUDIES, Study
 from lth_tf.studies.levels import (
@@ -32,6 +32,7 @@ from lth_tf.studies.levels import (
     grouped,
     mean,
     values_by_density,
+    with_dense,
 )
 
 if TYPE_CHECKING:
@@ -233,9 +234,8 @@ class Connectivity(Study):
 
 def _pairs(run: Run) -> Iterator[tuple[Training, str, Training]]:
     """Yields each network, what it is compared with, and that network."""
-    finished = run.store.finished()
-    networks = [each for each in finished if each.arm in (DENSE, TICKET)]
-    for one in [each for each in networks if each.dense in finished]:
+    finished, networks = run.store.finished(), with_dense(run)
+    for one in networks:
         for other in finished:
             same = (other.replicate, other.level) == (one.replicate, one.level)
             if same and other.kind in _COPIES:

@@ -27,7 +27,8 @@ def with_dense(run: Run) -> list[Training]:
     A ticket may be finished before it, where no level is pruned from it.
     """
     found = dense_and_tickets(run)
-    return [each for each in found if each.dense in found]
+    finished = set(found)
+    return [each for each in found if each.dense in finished]
 
 
 def lacks_tickets(run: Run) -> str:

@@ -24,7 +24,7 @@ from lth_tf.training.random_layers import (
     random_layers,
     randomness_of,
 )
-from lth_tf.training.scores import Scores, whole
+from lth_tf.training.scores import Scores
 
 
 class Examples:
@@ -197,7 +197,7 @@ class ChunkedModel(keras.Model):
             pairs = zip(self.trainable_variables, gradients, strict=True)
             by_variable = {variable.ref(): gradient for variable, gradient in pairs}
             there = masked_kernels(self).items()
-            return {name: whole(by_variable[kernel.ref()], kernel) for name, (kernel, _) in there}
+            return {name: _whole(by_variable[kernel.ref()], kernel) for name, (kernel, _) in there}
 
         strategy = self.distribute_strategy
         shares = strategy.run(
@@ -224,6 +224,11 @@ class ChunkedModel(keras.Model):
         # The optimizer adds up the replicas' gradients, so each contributes its share.
         share = self._weight_decay / self.distribute_strategy.num_replicas_in_sync
         return gradient + share * tf.convert_to_tensor(variable)
+
+
+def _whole(gradient: Any, kernel: tf.Variable) -> tf.Tensor:
+    """Returns a gradient as an array; an embedding's has only the rows that were looked up."""
+    return tf.zeros_like(kernel) if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def chunked_copy(

@@ -105,7 +105,8 @@ class Scores:
                     f"{name}: must be something that the loss depends on to have its mask learned; "
                     f"leave it out by --prune_layers={layer}=0"
                 )
-            straight = whole(gradient, score) * self._theta[name] * self._factor(name)
+            whole = tf.convert_to_tensor(gradient)  # an embedding's has rows alone
+            straight = whole * self._theta[name] * self._factor(name)
             found.append(straight * self._rule.slope(score))
         return found
 
@@ -115,16 +116,6 @@ class Scores:
             return tf.constant(1.0)
         mask = self._masks[name].read_value()
         return tf.size(mask, tf.float32) / tf.maximum(tf.reduce_sum(mask), 1.0)
-
-
-def whole(gradient: Any, kernel: tf.Variable) -> tf.Tensor:
-    """Returns a gradient as an array; an embedding's has only the rows that were looked up.
-
-    Args:
-        gradient: the gradient; None where the loss does not depend on the kernel.
-        kernel: the kernel that it is by, or a variable of its shape.
-    """
-    return tf.zeros_like(kernel) if gradient is None else tf.convert_to_tensor(gradient)
 
 
 def _variable(kernel: tf.Variable, trainable: bool) -> tf.Variable:
